@@ -1,0 +1,1 @@
+"""The nouns of the desk: frozen values and the arithmetic on them."""

@@ -1,0 +1,80 @@
+"""Targets: what must happen to a subject by when. A target is its own timer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class TargetState(StrEnum):
+    """Where a target stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    MET = "met"
+    MET_LATE = "met_late"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+
+
+LIVE = (TargetState.RUNNING, TargetState.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One row: ``name`` is a dotted word such as ``sla.respond``; ``next_at`` the instant to look again.
+
+    ``length`` is what was promised. ``warned`` counts the warnings that have gone out. ``step`` and ``round``
+    belong to what waits without being promised (``escalation.standard``, ``close.auto``).
+    """
+
+    id: int
+    subject: int
+    name: str
+    state: str
+    started_at: datetime
+    due_at: datetime
+    next_at: datetime | None
+    length: timedelta
+    calendar: str = "always"
+    start_event: int | None = None
+    stop_event: int | None = None
+    met_at: datetime | None = None
+    paused_at: datetime | None = None
+    warned: int = 0
+    step: int = 0
+    round: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether it still binds."""
+        return self.state in LIVE
+
+
+def next_look(target: Target, warn_at: Sequence[float]) -> datetime:
+    """The instant of the next warning not yet given, else when it is due. ``warn_at`` are shares of the length."""
+    for share in sorted(warn_at)[target.warned :]:
+        return target.due_at - target.length * (1 - share)
+    return target.due_at
+
+
+def pause(target: Target, now: datetime) -> Target:
+    """Stop the clock: what is left stays left."""
+    return replace(target, state=TargetState.PAUSED, paused_at=now, next_at=None)
+
+
+def resume(target: Target, now: datetime, warn_at: Sequence[float]) -> Target:
+    """Start the clock again: the time paused is added to the due instant."""
+    assert target.paused_at is not None
+    due_at = target.due_at + (now - target.paused_at)
+    moved = replace(target, state=TargetState.RUNNING, paused_at=None, due_at=due_at)
+    return replace(moved, next_at=next_look(moved, warn_at))
+
+
+def meet(target: Target, now: datetime, stop_event: int | None) -> Target:
+    """It happened: in time or late."""
+    state = TargetState.MET if now <= target.due_at else TargetState.MET_LATE
+    return replace(target, state=state, met_at=now, next_at=None, paused_at=None, stop_event=stop_event)

@@ -1,0 +1,1 @@
+"""In: listeners that take bytes, and formats that make signals of them."""

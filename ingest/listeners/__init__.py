@@ -1,0 +1,1 @@
+"""The doors: they take bytes, have them committed, and answer."""

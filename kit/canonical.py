@@ -1,0 +1,43 @@
+"""Canonical JSON (RFC 8785) for what the timeline hashes: text, whole numbers, booleans, null, lists, objects.
+
+Fractions are refused: their canonical form is the one hard part of the RFC, and no entry needs them.
+"""
+
+from __future__ import annotations
+
+from json.encoder import encode_basestring
+from typing import Any
+
+_LARGEST = 2**53 - 1
+
+
+def canonical(value: Any) -> str:
+    """The one written form of ``value``; see rfc8785.
+
+    >>> canonical({"b": [1, True, None], "a": "é"})
+    '{"a":"é","b":[1,true,null]}'
+    """
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is int:
+        if -_LARGEST <= value <= _LARGEST:
+            return str(value)
+        raise ValueError(f"{value} does not fit a number of canonical JSON")
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is list or kind is tuple:
+        return "[" + ",".join([canonical(item) for item in value]) + "]"
+    if isinstance(value, dict):
+        keys = sorted(value, key=_utf16) if len(value) > 1 else value
+        return "{" + ",".join([f"{encode_basestring(key)}:{canonical(value[key])}" for key in keys]) + "}"
+    if isinstance(value, str):  # an enum's word
+        return encode_basestring(str(value))
+    raise TypeError(f"{kind.__name__} has no canonical form here")
+
+
+def _utf16(key: str) -> bytes:
+    """Keys sort by UTF-16 code units; see rfc8785 3.2.3."""
+    return key.encode("utf-16-be", "surrogatepass")

@@ -1,0 +1,1 @@
+"""One small file a way to hand over, found by name."""

@@ -1,0 +1,1 @@
+"""Policy: what an organisation decided, as files."""

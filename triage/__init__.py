@@ -1,0 +1,1 @@
+"""Judgement: how bad, whose, and why."""
