@@ -72,7 +72,7 @@ def leaf_hash(salt: str, name: str, value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def entry_hash(  # noqa: PLR0913, PLR0917 - the fields of the formula, in its order
+def entry_hash(  # noqa: PLR0917 - the fields of the formula, in its order
     prev: bytes, subject: int, seq: int, occurred_at: datetime, recorded_at: datetime, kind: str, author: int,
     leaves: Mapping[str, str],
 ) -> bytes:

@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\uffff]{1,64}")
-_DOMAIN = re.compile(r"(?=.{1,255}\Z)([A-Za-z0-9\u0080-\uffff]([A-Za-z0-9\-\u0080-\uffff]{0,61}[A-Za-z0-9\u0080-\uffff])?\.?)+")
+_LABEL = r"[A-Za-z0-9\u0080-\uffff](?:[A-Za-z0-9\-\u0080-\uffff]{0,61}[A-Za-z0-9\u0080-\uffff])?"
+_DOMAIN = re.compile(rf"(?=.{{1,255}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 
 
 class Address(NamedTuple):

@@ -13,5 +13,6 @@ def backoff(attempt: int, *, first: timedelta, most: timedelta, chance: float) -
     >>> backoff(3, first=timedelta(seconds=30), most=timedelta(hours=1), chance=1.0)
     datetime.timedelta(seconds=120)
     """
-    whole = min(first * 2 ** min(attempt - 1, 40), most)
+    doublings = min(attempt - 1, 40)
+    whole = min(first * float(2**doublings), most)
     return whole / 2 + whole / 2 * chance

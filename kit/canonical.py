@@ -11,7 +11,7 @@ from typing import Any
 _LARGEST = 2**53 - 1
 
 
-def canonical(value: Any) -> str:
+def canonical(value: Any) -> str:  # noqa: PLR0911 - one return a JSON type
     """The one written form of ``value``; see rfc8785.
 
     >>> canonical({"b": [1, True, None], "a": "é"})
