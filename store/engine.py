@@ -1,0 +1,152 @@
+"""Opening the database: one URL, two kinds, and the settings that "accepted means kept" rests on, read back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
+
+from store.errors import BadUrl, Foreign, Missing, StoreUnavailable, wrapping
+from store.schema import APPLICATION_ID, check_schema
+from store.write import Writing
+
+Kind = Literal["sqlite", "postgresql"]
+
+#: In this order: the two that durability rests on come first and are read back.
+_PRAGMAS = {
+    "synchronous": 2,  # FULL: a commit is on the disk before the answer
+    "busy_timeout": 5000,  # milliseconds; only for strangers, our writers queue at the file lock
+    "wal_autocheckpoint": 10_000,  # pages; maintenance checkpoints every second, this is the net
+    "mmap_size": 0,  # a read error is an error, not a signal that kills the process
+    "cache_size": -32_768,  # KiB a connection
+    "temp_store": 2,  # memory: the service may write nowhere else
+    "foreign_keys": 0,  # the desk keeps rows together; checking each would cost what batches save
+}
+_POOL = {"pool_size": 4, "max_overflow": 4, "pool_timeout": 5, "pool_pre_ping": False}
+_SERVER_SETTINGS = "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open database. Threads may share it; a process opens its own."""
+
+    engine: Engine
+    kind: Kind
+    path: Path | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A short transaction that sees one state of all tables and can't write."""
+        with wrapping(), self.engine.connect() as connection:
+            if self.kind == "sqlite":
+                driver: Any = connection.connection.driver_connection
+                driver.execute("PRAGMA query_only=ON")
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+
+    def writing(self) -> Writing:
+        """A write transaction; see `store.write`."""
+        return Writing(self.engine, lock_path(self.path) if self.path else None)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def open_store(url: str) -> Store:
+    """Open the database at ``url``.
+
+    Raises `BadUrl`, `Missing`, `Foreign`, `SchemaMismatch`, or a temporary error where it can't be reached.
+    """
+    store = connect_store(url)
+    try:
+        with store.reading() as connection:
+            check_schema(connection)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def connect_store(url: str) -> Store:
+    """The same without a look at the schema: for migrations."""
+    path = sqlite_path(url)
+    if path is not None:
+        engine = create_engine("sqlite://", creator=lambda: _connect_sqlite(path), poolclass=QueuePool, **_POOL)
+        return Store(engine, "sqlite", path)
+    return Store(_postgresql_engine(url), "postgresql")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file that ``url`` names; None where it names a PostgreSQL database. Raises `BadUrl`."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise BadUrl from error
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return None
+    if parsed.drivername != "sqlite" or not (parsed.database or "").startswith("/"):
+        raise BadUrl
+    return Path(parsed.database or "")
+
+
+def lock_path(path: Path) -> Path:
+    """Where writers of the database at ``path`` queue."""
+    return path.with_name(path.name + ".lock")
+
+
+def _connect_sqlite(path: Path) -> sqlite3.Connection:
+    """A connection that leaves BEGIN to us, with every setting made; a file that is not ours is not touched."""
+    if not path.exists() or not path.stat().st_size:
+        raise Missing
+    address = f"file:{quote(str(path))}?mode=rw"  # never makes a file where one was lost
+    connection = sqlite3.connect(
+        address, uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
+    try:
+        _set_up(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    try:
+        owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise Foreign from error
+        raise
+    if owner != APPLICATION_ID:
+        raise Foreign
+    for name, value in _PRAGMAS.items():
+        connection.execute(f"PRAGMA {name}={value}")
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    flushes = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if (mode, flushes) != ("wal", _PRAGMAS["synchronous"]):
+        raise StoreUnavailable("SQLite refused the settings that keep what is accepted (WAL, synchronous=FULL).")
+
+
+def _postgresql_engine(url: str) -> Engine:
+    address = make_url(url).set(drivername="postgresql+psycopg")
+    wanted = {"target_session_attrs": "read-write", "connect_timeout": 5, "options": _SERVER_SETTINGS}
+    return create_engine(address, connect_args=wanted, **{**_POOL, "pool_pre_ping": True})
+
+
+def checkpoint_wal(store: Store) -> int:
+    """Move what it can of SQLite's log into the database, never waiting; the pages still left in it. Maintenance."""
+    if store.kind != "sqlite":
+        return 0
+    with wrapping(), store.engine.connect() as connection:
+        _, pages, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+    return int(pages) - int(moved)

@@ -1,0 +1,131 @@
+"""Keeping what doors accept: packed off the lock, many in one commit, told apart by the receipt key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection, select
+
+from desk.receive import Kept, Receipt
+from kit.instants import to_micros
+from store.bulk import Row, write_rows
+from store.counters import reserve
+from store.errors import Absent
+from store.tables.receipts import contents, receipts
+from store.write import Writable
+
+PART_BYTES = 1_048_576
+
+_KEEP_CONTENT = "INSERT INTO contents (hash, part, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_KEEP_RECEIPT = (
+    "INSERT INTO receipts (id, source, format, key, received_at, envelope, content, size, state, attempts)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0) ON CONFLICT (key) DO NOTHING"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A receipt as its rows will be: the body in compressed parts of 1 MiB under its SHA-256."""
+
+    receipt: Receipt
+    envelope: str
+    content: bytes
+    parts: tuple[bytes, ...]
+
+
+class Bodied(Protocol):
+    """Anything that names the body of a receipt."""
+
+    @property
+    def id(self) -> int:
+        """The receipt."""
+
+    @property
+    def content(self) -> bytes:
+        """SHA-256 of its body."""
+
+
+def pack(receipt: Receipt) -> Packed:
+    """Hash and compress, in a thread and before any lock."""
+    body = memoryview(receipt.body)
+    starts = range(0, len(body), PART_BYTES) or (0,)
+    return Packed(
+        receipt,
+        json.dumps(dict(receipt.envelope), ensure_ascii=False, separators=(",", ":")),
+        hashlib.sha256(body).digest(),
+        tuple(zlib.compress(body[start : start + PART_BYTES], 1) for start in starts),
+    )
+
+
+def keep_parts(store: Writable, packed: Packed) -> None:
+    """Keep a body of several parts, each in a transaction of its own; needed before its `keep_receipts`.
+
+    Parts that no receipt followed are swept up by retention; the same body sent again uses them.
+    """
+    if len(packed.parts) < 2:  # noqa: PLR2004 - several
+        return
+    for part, compressed in enumerate(packed.parts):
+        with store.writing() as connection:
+            write_rows(connection, _KEEP_CONTENT, [(packed.content, part, compressed)])
+
+
+def keep_receipts(connection: Connection, packed: Sequence[Packed]) -> list[Kept]:
+    """Keep all of ``packed``, in order of arrival; a receipt whose key is there already gets the older one's id."""
+    if not packed:
+        return []
+    ids = reserve(connection, "receipt", len(packed))
+    bodies = [(one.content, 0, one.parts[0]) for one in packed if len(one.parts) == 1]
+    write_rows(connection, _KEEP_CONTENT, sorted(bodies))
+    rows = [_row(number, one) for number, one in zip(ids, packed, strict=True)]
+    if connection.dialect.name != "sqlite":
+        rows.sort(key=_by_key)
+    kept = write_rows(connection, _KEEP_RECEIPT, rows)
+    if kept == len(packed):
+        return [Kept(number, repeated=False) for number in ids]
+    return _answers(connection, ids, packed)
+
+
+def _answers(connection: Connection, ids: range, packed: Sequence[Packed]) -> list[Kept]:
+    keys = {one.receipt.key for one in packed if one.receipt.key is not None}
+    query = select(receipts.c.key, receipts.c.id).where(receipts.c.key.in_(keys))
+    there = {row.key: row.id for row in connection.execute(query)}
+    answers = []
+    for number, one in zip(ids, packed, strict=True):
+        first = number if one.receipt.key is None else there[one.receipt.key]
+        answers.append(Kept(first, repeated=first != number))
+    return answers
+
+
+def load_bodies(connection: Connection, wanted: Iterable[Bodied]) -> dict[int, bytes]:
+    """The body of each receipt, by its id. Raises `Absent` where one is not complete."""
+    wanted = list(wanted)
+    parts: dict[bytes, list[bytes]] = {one.content: [] for one in wanted}
+    query = select(contents.c.hash, contents.c.bytes).where(contents.c.hash.in_(parts)).order_by(contents.c.part)
+    for digest, compressed in connection.execute(query):
+        parts[bytes(digest)].append(zlib.decompress(compressed))
+    return {one.id: _whole(one, parts[one.content]) for one in wanted}
+
+
+def _whole(one: Bodied, parts: list[bytes]) -> bytes:
+    body = b"".join(parts)
+    if hashlib.sha256(body).digest() != one.content:
+        raise Absent(f"The body of receipt {one.id} is not complete in the database; look at its backup.")
+    return body
+
+
+def _row(number: int, packed: Packed) -> Row:
+    receipt = packed.receipt
+    return (
+        number, receipt.source, receipt.format, receipt.key, to_micros(receipt.received_at), packed.envelope,
+        packed.content, len(receipt.body),
+    )
+
+
+def _by_key(row: Row) -> bytes:
+    """Writers that take the same keys in the same order never wait for each other in a ring."""
+    return row[3] or b""

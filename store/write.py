@@ -1,0 +1,151 @@
+"""The one way to write.
+
+On SQLite every writer of every process first waits at a file lock, then begins with the database's own lock taken:
+the kernel wakes waiters in order, where SQLite polls and lets the busier one starve the other. All computing is done
+before; nobody holds the lock for more than 20 ms. On PostgreSQL it is a transaction that insists on a full commit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from store.errors import Collision, OutcomeUnknown, StoreError, StoreUnavailable, wrap, wrap_lock, wrapping
+
+T = TypeVar("T")
+
+_LONGEST_PAUSE_SECONDS = 0.02
+
+
+class Writing:
+    """One write transaction: ``with store.writing() as connection``. Leaving commits, an error rolls back.
+
+    ``held_seconds`` says afterwards how long the lock was held, commit included.
+    """
+
+    held_seconds: float = 0.0
+
+    def __init__(self, engine: Engine, lock: Path | None) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._fd: int | None = None
+        self._began_at = 0.0
+
+    def __enter__(self) -> Connection:
+        with wrapping():
+            self._connection = self._engine.connect()
+        try:
+            with wrapping():
+                self._begin()
+        except BaseException:
+            self._end()
+            raise
+        return self._connection
+
+    def _begin(self) -> None:
+        if self._lock is None:
+            self._began_at = time.monotonic()
+            said = self._connection.exec_driver_sql("SELECT set_config('synchronous_commit', 'on', true)").scalar()
+            if said != "on":
+                raise StoreUnavailable("PostgreSQL doesn't let this role set synchronous_commit to on.")
+            return
+        self._fd = wait_lock(self._lock)
+        self._began_at = time.monotonic()
+        driver: Any = self._connection.connection.driver_connection
+        driver.execute("PRAGMA query_only=OFF")
+        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._commit()
+            else:
+                with suppress(DBAPIError):
+                    self._connection.rollback()
+        finally:
+            self._end()
+        found = wrap(error) if error is not None else None
+        if found is not None:
+            raise found from error
+
+    def _commit(self) -> None:
+        try:
+            with wrapping():
+                self._connection.commit()
+        except StoreUnavailable as error:
+            raise OutcomeUnknown from error
+        except StoreError:
+            with suppress(DBAPIError):
+                self._connection.rollback()
+            raise
+
+    def _end(self) -> None:
+        self.held_seconds = time.monotonic() - self._began_at if self._began_at else 0.0
+        if self._fd is not None:
+            os.close(self._fd)
+        with suppress(DBAPIError):
+            self._connection.close()
+
+
+def wait_lock(path: Path) -> int:
+    """Wait until this writer is first in line; closing the descriptor that comes back steps aside.
+
+    Every writer opens the file itself, so that threads of one process queue like processes do.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise wrap_lock(error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class Writable(Protocol):
+    """A store, as far as `in_turns` needs one."""
+
+    def writing(self) -> Writing:
+        """Begin a write transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved(Generic[T]):
+    """What a save gave, and how long it held the lock."""
+
+    value: T
+    held_seconds: float
+
+
+def in_turns(store: Writable, *, attempts: int, take: Callable[[], Callable[[Connection], T]]) -> Saved[T]:
+    """Take a turn, and again from the start where another writer was first, ``attempts`` times at most.
+
+    ``take`` loads and decides with no lock held, and gives the function that saves. Raises the last `Collision`.
+    """
+    for left in range(attempts - 1, -1, -1):
+        save = take()
+        writing = store.writing()
+        try:
+            with writing as connection:
+                value = save(connection)
+            return Saved(value, writing.held_seconds)
+        except Collision:
+            if not left:
+                raise
+            time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - keeps two losers apart, no secret
+    raise ValueError("attempts must be at least 1")
