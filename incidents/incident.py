@@ -25,8 +25,8 @@ class Incident:
 
     ``team`` is always set: the owning team at ``tier`` of the service. ``assignee`` and ``requester`` are person ids.
     ``firing`` counts the alerts of this record that have not ended; ``reopens`` how often it came back after resolved.
-    ``mailbox`` names the desk address that the record speaks from. ``head_seq`` and ``head_hash`` are the end of its
-    chain. ``version`` rises with every save.
+    ``mailbox`` names the desk address that the record speaks from, ``last_message_id`` the newest mail of its thread.
+    ``version`` rises with every save.
     """
 
     id: int
@@ -54,6 +54,7 @@ class Incident:
     severity_hint: str | None = None
     floor: str | None = None
     mailbox: str | None = None
+    last_message_id: str | None = None
     resource: str | None = None
     url: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -68,8 +69,6 @@ class Incident:
     reopens: int = 0
     hold_count: int = 0
     version: int = 0
-    head_seq: int = 0
-    head_hash: bytes = b"\x00" * 32
 
     @property
     def ref(self) -> str:

@@ -37,6 +37,7 @@ incidents = Table(
     word("source"),
     whole("requester", nullable=True),
     word("mailbox", nullable=True),
+    word("last_message_id", nullable=True),
     word("resource", nullable=True),
     word("url", nullable=True),
     document("labels"),

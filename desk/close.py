@@ -1,0 +1,58 @@
+"""Close and merge: nothing more will be done here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from desk.change import Cancel, Change, Link, Participant
+from desk.errors import Invalid
+from desk.moving import check_move, check_role
+from incidents.incident import Incident
+from incidents.person import Author
+from incidents.timeline import Entry, EntryKind
+from rules.policy import Policy
+
+#: Every clock of a record.
+_ALL_CLOCKS = (Cancel(""),)
+
+
+def close(incident: Incident, *, by: Author, at: datetime, policy: Policy, reason: str) -> Change:
+    """Nothing more will be done."""
+    check_role(incident, "close", by=by, policy=policy)
+    check_move(incident, "closed", by=by, at=at, policy=policy, filled={})
+    values: dict[str, Any] = {"state": {"before": incident.state, "after": "closed"}, "reason": reason}
+    if by.acting_as:
+        values["acting_as"] = by.acting_as
+    entry = Entry(EntryKind.CHANGED, by.person, values, at)
+    return Change(replace(incident, state="closed", closed_at=at), at, entries=[entry], targets=_ALL_CLOCKS)
+
+
+def merge(
+    incident: Incident, *, into: Incident, by: Author, at: datetime, policy: Policy, reason: str
+) -> tuple[Change, Change]:
+    """Make one record of two: this one closes as a duplicate, its fold keys and its people go to the other."""
+    check_role(incident, "merge", by=by, policy=policy)
+    check_role(into, "merge", by=by, policy=policy)
+    if incident.id == into.id:
+        raise Invalid(f"{incident.ref} can't be merged into itself")
+    if incident.state == "closed":
+        raise Invalid(f"{incident.ref} is closed; only an open record can be merged")
+    if not into.is_open:
+        raise Invalid(f"{into.ref} is {into.state}: merge into an open record, or reopen it first")
+    said = {"reason": reason, "acting_as": by.acting_as or ""}
+    closed = replace(
+        incident, state="closed", closed_at=at, resolution="duplicate", firing=0
+    )
+    away = Change(
+        closed, at, targets=_ALL_CLOCKS, keys_to=into.id,
+        entries=[Entry(EntryKind.MERGED, by.person, {**said, "into": into.id}, at)],
+        links=[Link(incident.id, into.id, "duplicate_of", at, by.person, reason)],
+    )  # fmt: skip
+    joined = [] if incident.requester is None else [Participant(into.id, incident.requester, "", "watcher", at)]
+    taken = replace(into, firing=into.firing + incident.firing)
+    here = Change(
+        taken, at, entries=[Entry(EntryKind.MERGED, by.person, {**said, "from": incident.id}, at)], participants=joined
+    )
+    return away, here

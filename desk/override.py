@@ -1,0 +1,85 @@
+"""Override: a person's change of a judged field, with justification, kept beside what the rules said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from desk.change import Advance, Change, TargetMove
+from desk.errors import Invalid, Missing
+from desk.moving import check_role
+from desk.restore import LEAST_JUSTIFICATION
+from incidents.assessment import LEVELS, PRIORITIES, WORDS, Assessment, Decided, Severity
+from incidents.incident import Incident
+from incidents.person import Author
+from incidents.targets import Target, TargetState, next_look
+from incidents.timeline import Entry, EntryKind
+from rules.policy import Policy, Promise
+
+_ORDERED = {"priority": PRIORITIES, "severity": LEVELS, "impact": WORDS, "urgency": WORDS}
+FIELDS = (*_ORDERED, "service", "category", "title")
+
+
+def override(
+    incident: Incident, *, by: Author, at: datetime, policy: Policy, field: str, value: str, justification: str,
+    before: Mapping[str, Decided],
+) -> Change:  # fmt: skip
+    """Set one field. ``before`` is the newest assessment's fields; the rules' opinion is kept beside the person's.
+
+    Impact and urgency give a new priority by the matrix. The owner stays: `assign` moves it.
+    """
+    check_role(incident, "set", by=by, policy=policy)
+    _check_value(field, value, policy)
+    _check_justification(field, justification)
+    decided = {**before, field: Decided(value, justification.strip(), f"override:{by.name}")}
+    new: dict[str, Any] = {field: value}
+    changed = replace(incident, **new)
+    if field in ("impact", "urgency", "service"):
+        by_matrix = policy.priority(changed.service, changed.impact, changed.urgency)
+        changed = replace(changed, priority=str(by_matrix.value))
+        decided["priority"] = by_matrix
+    values: dict[str, Any] = {
+        "field": field,
+        "before": getattr(incident, field),
+        "after": value,
+        "priority": {"before": incident.priority, "after": changed.priority},
+        "justification": justification.strip(),
+        "rules_said": before[field].value if field in before else None,
+        "policy_version": policy.version,
+    }
+    if by.acting_as:
+        values["acting_as"] = by.acting_as
+    severity = Severity(changed.severity)
+    assessment = None if field == "title" else Assessment(at, decided, severity, policy.version)
+    entry = Entry(EntryKind.CHANGED, by.person, values, at)
+    return Change(changed, at, entries=[entry], assessment=assessment)
+
+
+def replan(targets: list[Target], promises: list[Promise], policy: Policy) -> list[TargetMove]:
+    """The moves that give running promises the lengths of a new priority; those that it does not make stay."""
+    lengths = {f"sla.{promise.name}": promise for promise in promises}
+    moves: list[TargetMove] = []
+    for target in targets:
+        promise = lengths.get(target.name)
+        if promise is None or promise.length == target.length:
+            continue
+        moved = replace(target, length=promise.length, due_at=target.due_at + promise.length - target.length, warned=0)
+        if target.state == TargetState.RUNNING:
+            moved = replace(moved, next_at=next_look(moved, policy.warn_at))
+        moves.append(Advance(moved))
+    return moves
+
+
+def _check_value(field: str, value: str, policy: Policy) -> None:
+    known: Mapping[str, Any] = {**_ORDERED, "service": tuple(policy.services)}
+    if field not in FIELDS:
+        raise Invalid(f"{field!r} can't be set; one of {', '.join(FIELDS)} can")
+    if field in known and value not in known[field]:
+        raise Invalid(f"{value!r} is no {field}; it is one of {', '.join(known[field])}")
+
+
+def _check_justification(field: str, justification: str) -> None:
+    if field in _ORDERED and len(justification.strip()) < LEAST_JUSTIFICATION:
+        raise Missing(f"Say why {field} changes, in at least {LEAST_JUSTIFICATION} characters")

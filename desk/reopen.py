@@ -1,0 +1,36 @@
+"""Reopen: it is not over after all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from desk.change import Cancel, Change, Start, TargetMove
+from desk.moving import check_move, check_role
+from incidents.incident import Incident
+from incidents.person import Author
+from incidents.timeline import Entry, EntryKind
+from rules.policy import Policy, Promise
+
+
+def reopen(
+    incident: Incident, *, by: Author, at: datetime, policy: Policy, reason: str, promises: list[Promise]
+) -> Change:
+    """Back to work: the end is undone, the promises run anew, and somebody has to say again that they have it."""
+    check_role(incident, "reopen", by=by, policy=policy)
+    filled = {"assignee": str(incident.assignee or "-")}  # who had it has it again; nobody is no hindrance here
+    check_move(incident, "working", by=by, at=at, policy=policy, filled=filled)
+    values: dict[str, Any] = {"state": {"before": incident.state, "after": "working"}, "reason": reason}
+    if by.acting_as:
+        values["acting_as"] = by.acting_as
+    again = replace(
+        incident, state="working", restored_at=None, resolved_at=None, closed_at=None, resolution=None,
+        reopens=incident.reopens + 1,
+    )  # fmt: skip
+    moves: list[TargetMove] = [Cancel("close.auto")]
+    if incident.state != "restored":
+        again = replace(again, acknowledged_at=None, acknowledged_by=None)
+        moves += [Start(f"sla.{promise.name}", promise.length, promise.calendar) for promise in promises]
+    entry = Entry(EntryKind.REOPENED, by.person, values, at, visibility="public")
+    return Change(again, at, entries=[entry], targets=moves)

@@ -1,0 +1,101 @@
+"""What is to be told becomes an outbox row in the same commit, within the budgets of guarantee G8.
+
+Automatic mail beyond its budget is suppressed, and the row says so. Pages beyond theirs are never dropped: they
+collapse into one notice, which tells them all.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from desk.working import BudgetKey, Working, rank
+from incidents.budget import hour_of, spent
+from incidents.effects import AUTOMATIC, PAGES, NoticeKind, Notify, OutboxState, Outgoing
+from incidents.incident import Incident
+from kit.tokens import Purpose, Token
+
+#: Whose budget bounds all automatic mail of the desk together.
+EVERYBODY = "*"
+_MAIL_EXPIRES = timedelta(days=5)
+_PAGE_EXPIRES = timedelta(days=1)
+
+
+def tell(working: Working, incident: Incident, notify: Notify) -> None:
+    """Put a notification in the outbox, or record why it is not sent by itself."""
+    if notify.kind in PAGES:
+        limit = working.desk.policy.limits.pages_per_hour
+        if spent(working.spent[notify.address, "page"], working.now)[0] >= limit:
+            _collapse(working, incident, notify)
+            return
+        _spend(working, notify.address, "page")
+    elif notify.kind in AUTOMATIC:
+        reason = _why_suppressed(working, notify)
+        if reason is not None:
+            _put(working, incident, notify, state=OutboxState.SUPPRESSED, reason=reason)
+            return
+        _spend(working, notify.address, "automatic")
+        _spend(working, EVERYBODY, "automatic")
+    _put(working, incident, notify, state=OutboxState.WAITING)
+
+
+def root_of(working: Working, record: int) -> str:
+    """The Message-ID that every mail of a record refers to, so that mail clients keep them together; see A32."""
+    return f"record-{record}@{working.desk.instance}.{working.desk.domain}"
+
+
+def _why_suppressed(working: Working, notify: Notify) -> str | None:
+    limits = working.desk.policy.limits
+    person = working.by_address.get(notify.address) or working.people.get(notify.person)
+    if person is not None and person.suppressed:
+        return "address_suppressed"
+    hour, day = spent(working.spent[notify.address, "automatic"], working.now)
+    if hour >= limits.automatic_mails_per_hour or day >= limits.automatic_mails_per_day:
+        return "budget"
+    if spent(working.spent[EVERYBODY, "automatic"], working.now)[0] >= limits.automatic_mails_in_all_per_hour:
+        return "desk_budget"
+    return None
+
+
+def _spend(working: Working, address: str, kind: str) -> None:
+    hour = hour_of(working.now)
+    by_hour = working.spent[address, kind]
+    by_hour[hour] = by_hour.get(hour, 0) + 1
+    working.spending[BudgetKey(address, kind, hour)] += 1
+
+
+def _put(
+    working: Working, incident: Incident, notify: Notify, *, state: OutboxState, reason: str | None = None
+) -> None:
+    row, sent = working.ids.row(), state is OutboxState.WAITING
+    references = [root_of(working, incident.id)]
+    if incident.last_message_id:
+        references.append(incident.last_message_id)
+    facts = {**notify.facts, "references": references, "in_reply_to": references[-1]}
+    working.outgoing[row] = Outgoing(
+        row, incident.id, notify.kind, notify.person, notify.address, rank(incident.priority),
+        _message_id(working, row, incident.id, notify.person) if sent else "", facts, state, working.now,
+        working.now if sent else None, working.now + (_PAGE_EXPIRES if notify.kind in PAGES else _MAIL_EXPIRES),
+        reason=reason,
+    )  # fmt: skip
+
+
+def _collapse(working: Working, incident: Incident, notify: Notify) -> None:
+    notice = working.open_notices.get(notify.address)
+    if notice is None:
+        notice = working.open_notices[notify.address] = working.ids.row()
+        working.outgoing[notice] = Outgoing(
+            notice, None, NoticeKind.NOTICE, notify.person, notify.address, 1,
+            _message_id(working, notice, 0, notify.person), {}, OutboxState.WAITING, working.now,
+            working.now + working.desk.policy.limits.notice_after, working.now + _PAGE_EXPIRES,
+        )  # fmt: skip
+    working.notice_members[notice] += 1
+    row = working.ids.row()
+    working.outgoing[row] = Outgoing(
+        row, incident.id, notify.kind, notify.person, notify.address, rank(incident.priority), "", notify.facts,
+        OutboxState.COLLAPSED, working.now, None, working.now + _PAGE_EXPIRES, reason="page_budget", notice=notice,
+    )  # fmt: skip
+
+
+def _message_id(working: Working, row: int, record: int, person: int) -> str:
+    token = working.desk.keyring.sign(Token(Purpose.REPLY, record, person))
+    return f"{token}.{row}@{working.desk.instance}.{working.desk.domain}"

@@ -1,0 +1,122 @@
+"""Loading a working set: everything that a turn may touch, in a handful of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Column, Connection, Row, Select, select
+
+from desk.take import Needs
+from desk.working import Working
+from incidents.budget import hour_of
+from incidents.person import Person
+from kit.instants import from_micros, to_micros
+from store.rows import assessment_of, fold_key_of, incident_of, target_of
+from store.tables.incidents import assessments, incidents
+from store.tables.links import links
+from store.tables.outbox import budgets, outbox
+from store.tables.people import addresses, participants, people
+from store.tables.signals import fold_keys, signals
+from store.tables.targets import targets
+
+#: How many values one IN takes; far below what either database allows.
+_CHUNK = 1000
+_DAY = timedelta(hours=24)
+
+
+def load_keys(connection: Connection, working: Working, needs: Needs) -> None:
+    """Load the fold keys, the signals with the same keys, and the numbers of subject tags."""
+    for row in _among(connection, select(fold_keys), fold_keys.c.key, needs.keys):
+        key = fold_key_of(row)
+        working.keys[key.key] = key
+    found = _among(
+        connection, select(signals.c.key, signals.c.id, signals.c.incident), signals.c.key, needs.signal_keys
+    )
+    working.known_signals.update({bytes(key): (number, incident) for key, number, incident in found})
+    numbered = _among(connection, select(incidents.c.number, incidents.c.id), incidents.c.number, needs.numbers)
+    working.numbers.update({row.number: row.id for row in numbered})
+
+
+def load_records(connection: Connection, working: Working, records: Collection[int]) -> None:
+    """Load records with the ends of their chains, what they were merged into, and their targets that still bind."""
+    wanted = set(records) - {0} - working.incidents.keys()
+    if not wanted:
+        return
+    for row in _among(connection, select(incidents), incidents.c.id, wanted):
+        working.incidents[row.id] = incident_of(row)
+        working.heads[row.id] = (row.head_seq, bytes(row.head_hash))
+    live = select(targets).where(targets.c.state.in_(("running", "paused")))
+    for row in _among(connection, live, targets.c.subject, wanted):
+        working.targets[row.subject].append(target_of(row))
+    merged = [one.id for one in working.incidents.values() if one.resolution == "duplicate"]
+    follow = select(links.c["from"], links.c.to).where(links.c.relation == "duplicate_of")
+    into = {row[0]: row.to for row in _among(connection, follow, links.c["from"], merged)}
+    working.merged_into.update(into)
+    load_records(connection, working, into.values())
+
+
+def load_people(connection: Connection, working: Working, needs: Needs) -> None:
+    """Load people by address, and the requesters, assignees and participants of the loaded records."""
+    found = _among(connection, _people(), addresses.c.address, needs.addresses)
+    for row in found:
+        working.by_address[row.address] = working.people[row.id] = _person(row)
+    records = list(working.incidents)
+    query = select(participants.c.subject, participants.c.person, participants.c.team, participants.c.role)
+    for subject, person, team, role in _among(
+        connection, query.where(participants.c.until.is_(None)), participants.c.subject, records
+    ):
+        working.participants[subject].add((person, team, role))
+    ids = {one.requester for one in working.incidents.values()} | {one.assignee for one in working.incidents.values()}
+    ids |= {person for taking in working.participants.values() for person, _, _ in taking}
+    load_people_by_id(connection, working, {number for number in ids if number} - working.people.keys())
+
+
+def load_people_by_id(connection: Connection, working: Working, ids: Collection[int]) -> None:
+    """Load people, each with the first address that still takes mail."""
+    for row in _among(connection, _people().order_by(addresses.c.suppressed_at.desc()), people.c.id, ids):
+        working.people[row.id] = _person(row)
+
+
+def load_budgets(connection: Connection, working: Working) -> None:
+    """Load what was told in the last 24 hours to everybody who may be told now, and the notices still open."""
+    since = to_micros(hour_of(working.now) - _DAY)
+    may_be_told = {"*", *working.by_address, *(f"record:{record}" for record in working.incidents)}
+    may_be_told |= {person.address for person in working.people.values() if person.address}
+    query = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"]).where(budgets.c.hour > since)
+    pages = query.where(budgets.c.kind == "page", budgets.c.hour == to_micros(hour_of(working.now)))
+    others = _among(connection, query.where(budgets.c.kind != "page"), budgets.c.address, may_be_told)
+    for address, kind, hour, count in (*others, *connection.execute(pages).tuples()):
+        working.spent[address, kind][from_micros(hour)] = count
+    notices = select(outbox.c.recipient, outbox.c.id).where(
+        outbox.c.next_at.is_not(None), outbox.c.state == "waiting", outbox.c.rank == 1, outbox.c.kind == "notice",
+        outbox.c.lease_owner.is_(None),
+    )  # fmt: skip
+    working.open_notices.update({row.recipient: row.id for row in connection.execute(notices)})
+
+
+def load_assessments(connection: Connection, working: Working, record: int) -> None:
+    """Load the newest assessment of one record, for a person who changes a field of it."""
+    query = select(assessments).where(assessments.c.incident == record).order_by(assessments.c.id.desc()).limit(1)
+    for row in connection.execute(query):
+        working.assessed[record] = assessment_of(row)
+
+
+def _people() -> Select[Any]:
+    return select(
+        people.c.id, people.c.name, people.c.handle, people.c.language, addresses.c.address, addresses.c.suppressed_at
+    ).join_from(people, addresses, addresses.c.person == people.c.id, isouter=True)
+
+
+def _person(row: Row[Any]) -> Person:
+    return Person(row.id, row.name, row.handle, row.address, row.language, row.suppressed_at is not None)
+
+
+def _among(
+    connection: Connection, query: Select[Any], column: Column[Any], values: Collection[Any]
+) -> Iterator[Any]:
+    """The rows whose column is one of ``values``, however many."""
+    wanted = sorted(values)
+    for start in range(0, len(wanted), _CHUNK):
+        yield from connection.execute(query.where(column.in_(wanted[start : start + _CHUNK])))
