@@ -162,7 +162,7 @@ def wrapping() -> Iterator[None]:
 
 
 def wrap(error: BaseException) -> StoreError | None:
-    """The error of this room for one of a driver; None where it is neither a driver's nor the lock file's."""
+    """The error of this room for one of a driver; None where it is not a driver's."""
     if isinstance(error, StoreError):
         return None
     if isinstance(error, PoolTimeout):
@@ -179,11 +179,11 @@ def wrap(error: BaseException) -> StoreError | None:
     return None
 
 
-def wrap_lock(error: OSError) -> StoreError:
-    """The error of this room for a lock file that can't be opened."""
+def wrap_file(error: OSError) -> StoreError:
+    """The error of this room for a file that can't be opened: the database's own, or its lock."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull()
-    return StoreUnavailable(f"The lock file of the database can't be opened: {error.strerror}.")
+    return StoreUnavailable(f"{error.filename} can't be opened: {error.strerror}.")
 
 
 def _of_sqlite(error: sqlite3.Error) -> StoreError:

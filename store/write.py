@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from store.errors import Collision, OutcomeUnknown, StoreError, StoreUnavailable, wrap, wrap_lock, wrapping
+from store.errors import Collision, OutcomeUnknown, StoreError, StoreUnavailable, wrap, wrap_file, wrapping
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ def wait_lock(path: Path) -> int:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise wrap_lock(error) from error
+        raise wrap_file(error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
     except BaseException:

@@ -39,6 +39,10 @@ Index(
     "ix_outbox_notice", outbox.c.notice,
     sqlite_where=text("notice IS NOT NULL"), postgresql_where=text("notice IS NOT NULL"),
 )
+Index(
+    "ix_outbox_leased", outbox.c.lease_until,
+    sqlite_where=text("lease_owner IS NOT NULL"), postgresql_where=text("lease_owner IS NOT NULL"),
+)
 
 deliveries = Table(
     "deliveries",

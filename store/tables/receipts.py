@@ -25,9 +25,19 @@ receipts = Table(
     word("error", nullable=True),
     instant("worked_at", nullable=True),
 )
+#: The inbox as a claim sees it: what nobody has had yet, and what somebody has or had without a verdict.
 Index(
-    "ix_receipts_inbox", receipts.c.id,
-    sqlite_where=text("state = 'waiting'"), postgresql_where=text("state = 'waiting'"),
+    "ix_receipts_fresh", receipts.c.id,
+    sqlite_where=text("state = 'waiting' AND lease_owner IS NULL"),
+    postgresql_where=text("state = 'waiting' AND lease_owner IS NULL"),
+)
+Index(
+    "ix_receipts_leased", receipts.c.lease_until,
+    sqlite_where=text("lease_owner IS NOT NULL"), postgresql_where=text("lease_owner IS NOT NULL"),
+)
+Index(
+    "ix_receipts_quarantined", receipts.c.id,
+    sqlite_where=text("state = 'quarantined'"), postgresql_where=text("state = 'quarantined'"),
 )
 
 contents = Table(

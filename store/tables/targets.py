@@ -33,3 +33,7 @@ Index(
     "ix_targets_next_at", targets.c.next_at,
     sqlite_where=text("next_at IS NOT NULL"), postgresql_where=text("next_at IS NOT NULL"),
 )
+Index(
+    "ix_targets_leased", targets.c.lease_until,
+    sqlite_where=text("lease_owner IS NOT NULL"), postgresql_where=text("lease_owner IS NOT NULL"),
+)
