@@ -1,0 +1,82 @@
+"""Asks every rule and floor at once, and says what they decide together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from operator import itemgetter
+from typing import NamedTuple
+
+from incidents.assessment import LEVELS, WORDS, Decided
+from rules.asked import Asked
+from rules.conditions import Holds, compile_conditions
+from rules.known import Known
+from rules.language import Language
+from rules.policy import Judged
+from rules.priority import Effects, Floor, PriorityFile, Rule
+
+_ORDERED = ("impact", "urgency")
+
+
+class _Spoken(NamedTuple):
+    """What a rule says when it speaks: its values, each with its rank (0 is strongest) where the field is ordered.
+
+    ``floor`` is what a floor says of the severity, with its rank.
+    """
+
+    holds: Holds
+    values: Sequence[tuple[str, int, Decided]]
+    floor: tuple[int, Decided] | None
+
+
+_UNORDERED = -1  # the rank of a value that no later one is stronger than
+
+
+def compile_judge(
+    written: PriorityFile, find_service: Callable[[Asked], Decided], known: Known, language: Language
+) -> Callable[[Asked], Judged]:
+    """One function for all rules and floors. Floors go first: what they set beside goes before what rules set."""
+    rules = [
+        *[_spoken(floor, floor.set, known, language) for floor in written.floors],
+        *[_spoken(rule, rule.set, known, language) for rule in written.all],
+    ]
+
+    def judge(asked: Asked) -> Judged:
+        found = None
+        if asked.service is None:
+            found = find_service(asked)
+            asked.service = found.value
+        spoken = [rule for rule in rules if rule[0](asked)]
+        fields, floor = _strongest(spoken)
+        if found is not None:
+            fields.setdefault("service", found)
+        return Judged(fields, floor)
+
+    return judge
+
+
+def _strongest(spoken: Sequence[_Spoken]) -> tuple[dict[str, Decided], Decided | None]:
+    """For every field the strongest word, the first one of equals; and the strongest floor."""
+    said: dict[str, tuple[int, Decided]] = {}
+    floors = [rule.floor for rule in spoken if rule.floor is not None]
+    for rule in spoken:
+        for name, rank, decided in rule.values:
+            if name not in said or rank < said[name][0]:
+                said[name] = (rank, decided)
+    floor = min(floors, key=itemgetter(0))[1] if floors else None
+    return {name: decided for name, (_, decided) in said.items()}, floor
+
+
+def _spoken(rule: Rule | Floor, sets: Effects, known: Known, language: Language) -> _Spoken:
+    holds = compile_conditions(rule, language, known.problems)
+    values = []
+    for each in fields(Effects):
+        value = getattr(sets, each.name)
+        if value is not None:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            rank = WORDS.index(text) if each.name in _ORDERED else _UNORDERED
+            values.append((each.name, rank, Decided(text, rule.because, str(rule.rule))))
+    if isinstance(rule, Rule):
+        return _Spoken(holds, tuple(values), None)
+    level = Decided(rule.at_least, rule.because, str(rule.rule))
+    return _Spoken(holds, tuple(values), (LEVELS.index(rule.at_least), level))

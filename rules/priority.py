@@ -1,0 +1,168 @@
+"""priority.yml: how bad it is, and what comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from incidents.assessment import LEVELS, WORDS
+from incidents.matrix import Matrix
+from rules.conditions import Conditions
+from rules.known import Known
+from rules.policy import HintLine
+from rules.problems import NOWHERE, Problems, Where, Word, expected
+from rules.reading import setting
+
+Degree = Literal["high", "medium", "low"]
+Level = Literal["sev1", "sev2", "sev3", "sev4"]
+Priority = Literal["P1", "P2", "P3", "P4", "P5"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixLines:
+    """A table of priorities: a column for each urgency, a row for each impact."""
+
+    extends: Word | None = setting("A matrix whose rows count where this one has none.", default=None)
+    urgency: tuple[Degree, ...] = setting("The order of the columns.", default=("high", "medium", "low"))
+    high: tuple[Priority, ...] = setting("Priorities where the impact is high.", default=(), key="impact high")
+    medium: tuple[Priority, ...] = setting("Priorities where the impact is medium.", default=(), key="impact medium")
+    low: tuple[Priority, ...] = setting("Priorities where the impact is low.", default=(), key="impact low")
+    where: Where = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Where judgement begins."""
+
+    impact: Degree = setting("Impact where nothing else says otherwise.")
+    urgency: Degree = setting("Urgency where nothing else says otherwise.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelLine:
+    """What a level of severity means."""
+
+    impact: Degree = setting("The impact that a sender's hint of this level stands for.")
+    urgency: Degree = setting("The urgency that a sender's hint of this level stands for.")
+    priority: Priority = setting("The least urgent priority that a floor of this level allows.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelLines:
+    """What the levels of severity mean: of a floor, of a sender's hint, and read backwards where there is no model."""
+
+    sev1: LevelLine = setting("The worst.")
+    sev2: LevelLine = setting("Bad.")
+    sev3: LevelLine = setting("Ordinary.")
+    sev4: LevelLine = setting("Slight.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """What a rule sets."""
+
+    impact: Degree | None = setting("Impact: the strongest word of all rules counts.", default=None)
+    urgency: Degree | None = setting("Urgency: the strongest word of all rules counts.", default=None)
+    kind: Literal["incident", "service_request"] | None = setting("Kind: the first rule counts.", default=None)
+    category: Word | None = setting("Category: the first rule counts.", default=None)
+    service: Word | None = setting("Service: the first rule counts.", default=None)
+    confidential: bool | None = setting("Whether only those concerned may read it.", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Conditions):
+    """A rule that speaks whenever its matchers hold."""
+
+    rule: Word = setting("The rule's name, shown wherever it acted.")
+    because: str = setting("Why, in a few words; shown beside the name.")
+    set: Effects = setting("What it sets.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor(Conditions):
+    """A rule below whose level nothing may fall, whatever else is said."""
+
+    rule: Word = setting("The floor's name, shown wherever it acted.")
+    because: str = setting("Why, in a few words; shown beside the name.")
+    at_least: Level = setting("The least severity; the priority is at least what `severity` gives for it.")
+    set: Effects = setting("What it sets beside; it goes before what rules set.", factory=Effects)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorityFile:
+    """How bad, and what comes first."""
+
+    matrices: Mapping[Word, MatrixLines] = setting("Priority by impact and urgency; `default`, and one by business unit.")
+    start_with: Start = setting("Impact and urgency where no rule, floor, hint or person said otherwise.")
+    severity: LevelLines = setting("What each level of severity means.")
+    all: tuple[Rule, ...] = setting("Rules, of which all that match speak.", default=())
+    floors: tuple[Floor, ...] = setting("Rules that say how severe it is at least.", default=())
+    where: Where = NOWHERE
+
+
+def make_matrices(written: PriorityFile, problems: Problems) -> Mapping[str, Matrix]:
+    """The matrices, each complete; ``default`` is there."""
+    if "default" not in written.matrices and "default" not in problems.lost:
+        problems.add(written.where, "no matrix is called 'default', expected it: it serves every other business unit")
+    return {str(name): Matrix(str(name), _cells(name, written, problems)) for name in written.matrices}
+
+
+def make_severity(written: LevelLines) -> Mapping[str, HintLine]:
+    """The table of levels."""
+    lines = [getattr(written, level) for level in LEVELS]
+    return {level: HintLine(line.impact, line.urgency, line.priority) for level, line in zip(LEVELS, lines, strict=True)}
+
+
+def check_rules(written: PriorityFile, known: Known, problems: Problems) -> None:
+    """Names are there, said once, and every rule sets something."""
+    seen: dict[str, Word] = {}
+    rules: list[Rule | Floor] = [*written.all, *written.floors]
+    for rule in rules:
+        known.check_conditions(rule)
+        known.check("category", [rule.set.category] if rule.set.category is not None else [])
+        known.check("service", [rule.set.service] if rule.set.service is not None else [])
+        if rule.rule in seen:
+            problems.add(
+                rule.rule.where,
+                f"two rules are called {rule.rule!r}, the other in line {seen[rule.rule].where.line}; expected two names",
+            )
+        seen.setdefault(rule.rule, rule.rule)
+        if isinstance(rule, Rule) and rule.set == Effects():
+            problems.add(rule.rule.where, "this rule sets nothing, expected at least one field under set")
+
+
+def _cells(name: Word, written: PriorityFile, problems: Problems) -> Mapping[str, Mapping[str, str]]:
+    """The cells of a matrix, those that it takes over from others included."""
+    chain = _chain(name, written, problems)
+    cells: dict[str, Mapping[str, str]] = {}
+    for lines in reversed(chain):
+        if sorted(lines.urgency) != sorted(WORDS):
+            problems.add(lines.where, "the columns of urgency are not high, medium and low, expected each of them once")
+            continue
+        for impact in WORDS:
+            row = getattr(lines, impact)
+            if row and len(row) != len(WORDS):
+                problems.add(lines.where, f"the row 'impact {impact}' has {len(row)} priorities, expected 3")
+            elif row:
+                cells[impact] = dict(zip(lines.urgency, row, strict=True))
+    missing = [f"impact {impact}" for impact in WORDS if impact not in cells]
+    if missing and not problems.errors:
+        problems.add(chain[0].where, f"rows are missing: {', '.join(missing)}; expected them, or a matrix to extend")
+    return cells
+
+
+def _chain(name: Word, written: PriorityFile, problems: Problems) -> list[MatrixLines]:
+    """A matrix and those it extends, nearest first."""
+    chain = [written.matrices[name]]
+    seen = {str(name)}
+    while (parent := chain[-1].extends) is not None:
+        if parent not in written.matrices:
+            problems.add(parent.where, f"there is no matrix {parent!r}, {expected(parent, written.matrices)}")
+            break
+        if parent in seen:
+            problems.add(parent.where, f"the matrix {name!r} extends itself, expected a chain that ends")
+            break
+        seen.add(str(parent))
+        chain.append(written.matrices[parent])
+    return chain
