@@ -12,6 +12,7 @@ from desk.acknowledge import acknowledge
 from desk.apply import apply
 from desk.arrival import Arrival
 from desk.change import Change
+from desk.context import Desk
 from desk.errors import NoSuchMove
 from desk.escalate import start_escalation
 from desk.facts import facts_of, facts_of_alert
@@ -51,14 +52,21 @@ class Outcome(NamedTuple):
     reason: str | None = None
 
 
-def fold_key_name(working: Working, source: str, alert: Alert) -> str | None:
+def fold_key_name(desk: Desk, source: str, alert: Alert) -> str | None:
     """The name of the fold key of an alert: source group and the sender's own key."""
-    return None if alert.key is None else f"alert:{working.desk.group(source)}:{alert.key}"
+    return None if alert.key is None else f"alert:{desk.group(source)}:{alert.key}"
+
+
+def only_repeats(known: FoldKey, alert: Alert, arrival: Arrival) -> bool:
+    """Whether an alert says again what is known: then its record need not be loaded."""
+    digest = digest_of(alert)
+    verdict, _ = hear(known, alert, receipt=arrival.id, received_at=arrival.received_at, digest=digest)
+    return verdict is Verdict.REPEAT
 
 
 def take_alert(working: Working, alert: Alert, arrival: Arrival) -> None:
     """Decide one alert against the working set."""
-    name = fold_key_name(working, arrival.source, alert)
+    name = fold_key_name(working.desk, arrival.source, alert)
     known = None if name is None else working.key(name)
     digest = digest_of(alert)
     verdict, episode = hear(known, alert, receipt=arrival.id, received_at=arrival.received_at, digest=digest)
@@ -173,6 +181,18 @@ def _resolve(working: Working, heard: Heard) -> Outcome:
     return Outcome(Disposition.FOLDED, before.id, spoke=True)
 
 
+def _advance(working: Working, heard: Heard) -> Outcome:
+    """A newer episode came and went unseen: the record stays ended, and that episode's late fire finds it so."""
+    known, at = heard.known, heard.arrival.received_at
+    assert known is not None
+    over = replace(
+        known, episode=heard.episode, ended_at=heard.alert.ends_at or at, receipt=heard.arrival.id, last_seen_at=at,
+        signals=known.signals + 1,
+    )  # fmt: skip
+    working.put_key(over)
+    return Outcome(Disposition.FOLDED, known.incident, spoke=True)
+
+
 def _remember(working: Working, heard: Heard) -> Outcome:
     """The end of what was never seen to begin: no record, but a fire that comes late will find it."""
     if heard.name is None:
@@ -223,6 +243,7 @@ _VERDICTS: dict[Verdict, Callable[[Working, Heard], Outcome]] = {
     Verdict.REFRESH: _refresh,
     Verdict.RESOLVE: _resolve,
     Verdict.REMEMBER: _remember,
+    Verdict.ADVANCE: _advance,
     Verdict.REFIRE: _refire,
     Verdict.ACKNOWLEDGE: _acknowledge,
     Verdict.LATE: _late,

@@ -26,7 +26,7 @@ def take_bounce(working: Working, mail: Mail, arrival: Arrival) -> tuple[Disposi
     entry = Entry(EntryKind.DELIVERY, working.desk.machine.person, values, arrival.received_at)
     apply(working, Change(incident, arrival.received_at, entries=[entry]))
     for bounce in mail.bounce or ():
-        working.bounced.append((own[1], bounce.dsn, bounce.reason))
+        working.bounced.append((working.ids.row(), own[1], bounce.dsn, bounce.reason))
         if bounce.hard:
             working.suppressed[bounce.recipient] = f"{bounce.dsn} {bounce.reason}".strip()
     return Disposition.FOLDED, incident.id, "bounce"

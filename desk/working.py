@@ -107,7 +107,7 @@ class Working:
         self.links: list[Link] = []
         self.spending: dict[BudgetKey, int] = defaultdict(int)
         self.suppressed: dict[str, str] = {}
-        self.bounced: list[tuple[int, str, str]] = []
+        self.bounced: list[tuple[int, int, str, str]] = []
         self.counts: dict[int, dict[str, int]] = {}
 
     # ------------------------------------------------------------------ keys and signals

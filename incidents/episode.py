@@ -47,6 +47,7 @@ class Verdict(StrEnum):
     REFRESH = "refresh"  # the same episode, described anew
     RESOLVE = "resolve"  # the episode is over
     REMEMBER = "remember"  # the end of an episode never seen
+    ADVANCE = "advance"  # the end of a newer episode that was never seen to begin, of a thing that has ended
     REFIRE = "refire"  # a new episode of a known thing
     ACKNOWLEDGE = "acknowledge"
     LATE = "late"  # overtaken by what is known
@@ -103,4 +104,4 @@ def _hear_resolved(known: FoldKey, episode: datetime) -> Verdict:
         return Verdict.REMEMBER if episode > known.episode else Verdict.REPEAT
     if known.status == "firing":
         return Verdict.RESOLVE
-    return Verdict.LATE if episode > known.episode else Verdict.REPEAT
+    return Verdict.ADVANCE if episode > known.episode else Verdict.REPEAT

@@ -29,7 +29,10 @@ _WAITING = receipts.c.state == literal_column("'waiting'")  # spelled out, as th
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A receipt taken for a turn. ``attempts`` counts the takes of it alone, this one included; 0 in a batch."""
+    """A receipt taken for a turn. ``attempts`` counts the takes of it alone, this one included; 0 in a batch.
+
+    ``counts`` says what earlier turns made of the first items of a body that is too long for one turn.
+    """
 
     id: int
     source: str
@@ -40,6 +43,7 @@ class Claimed:
     content: bytes
     size: int
     attempts: int
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def claim_receipts(connection: Connection, lease: Lease, limit: int) -> list[Cla
     return [
         Claimed(
             row.id, row.source, row.format, row.key, from_micros(row.received_at), json.loads(row.envelope),
-            row.content, row.size, row.attempts,
+            row.content, row.size, row.attempts, json.loads(row.counts or "{}"),
         )
         for row in sorted(rows, key=_by_id)
     ]
@@ -135,6 +139,19 @@ def finish_receipts(
     ]
     assign = ("lease_owner", "lease_until", "state", "counts", "worked_at")
     _fenced(update_rows(connection, receipts, rows=rows, match=("id", "lease_owner"), assign=assign), len(rows))
+
+
+def record_progress(connection: Connection, owner: str, *, counts: Mapping[int, Mapping[str, int]]) -> None:
+    """Remember how far a turn got with receipts that need more than one. Raises `LeaseLost`."""
+    rows = [(number, owner, json.dumps(dict(by_disposition))) for number, by_disposition in counts.items()]
+    _fenced(update_rows(connection, receipts, rows=rows, match=("id", "lease_owner"), assign=("counts",)), len(rows))
+
+
+def put_back(connection: Connection, owner: str, ids: Iterable[int], *, now: datetime) -> None:
+    """Give receipts of a failed turn back; each is taken alone next. Raises `LeaseLost`."""
+    rows = [(number, owner, to_micros(now)) for number in ids]
+    found = update_rows(connection, receipts, rows=rows, match=("id", "lease_owner"), assign=("lease_until",))
+    _fenced(found, len(rows))
 
 
 def quarantine_receipts(

@@ -152,7 +152,7 @@ def _save_outbox(connection: Connection, working: Working) -> None:
     spent = [(*_budget_key(key.address, key.kind, key.hour), count) for key, count in working.spending.items()]
     write_rows(connection, _SPEND, sorted(spent))
     reports = [
-        (working.ids.row(), row, to_micros(working.now), "failed", dsn, reason) for row, dsn, reason in working.bounced
+        (number, row, to_micros(working.now), "failed", dsn, reason) for number, row, dsn, reason in working.bounced
     ]
     insert_rows(connection, deliveries, reports)
 

@@ -1,0 +1,298 @@
+"""The inbox: one round takes a batch of receipts through parsing, deciding and saving.
+
+A round is a plain function of the store and ``now``; the worker repeats it. What can't be worked in 3 takes of its
+own goes to quarantine, with a record that people see, and never blocks the receipts behind it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ingest.parser import ParseFailed
+
+from daemon.ids import Ids
+from daemon.stages import Stages
+from desk.alerts import fold_key_name, only_repeats
+from desk.arrival import Arrival
+from desk.context import Desk
+from desk.receive import mail_signal_key
+from desk.take import Needs, needs_of, take
+from desk.unreadable import key_of_unreadable, open_unreadable
+from desk.working import Working
+from incidents.signal import Alert, Item, Mail
+from ingest.registry import load_format
+from ingest.spec import Unreadable
+from store.claims import Claimed, Lease, claim_receipts, finish_receipts, put_back, quarantine_receipts, record_progress
+from store.engine import Store
+from store.errors import Collision, LeaseLost, StoreError
+from store.loading import load_budgets, load_keys, load_people, load_records
+from store.receipts import load_bodies
+from store.saving import save
+
+LEASE = timedelta(seconds=60)
+#: Takes of a receipt alone after which it is given up, until a person looks at it.
+MOST_ATTEMPTS = 3
+#: How often one turn is taken again because another writer was first.
+MOST_COLLISIONS = 8
+_LEAST_BATCH, _FIRST_BATCH, _MOST_BATCH = 8, 64, 4096
+_QUICK, _SLOW = 0.010, 0.020  # seconds that a save held the lock
+
+
+class MailParser(Protocol):
+    """What reads mails in a process of its own, many a call, and survives what they do to it."""
+
+    def parse(self, mails: Sequence[tuple[bytes, Mapping[str, object]]]) -> Sequence[Mail | ParseFailed]:
+        """One mail or failure for each, in order."""
+        ...
+
+
+class CannotWork(Exception):
+    """A receipt could not be worked; ``permanent`` says that trying again can't help."""
+
+    def __init__(self, why: str, *, permanent: bool) -> None:
+        super().__init__(why)
+        self.permanent = permanent
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round did: receipts worked, quarantined and put back, and items by disposition."""
+
+    receipts: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+    put_back: int = 0
+    dispositions: Counter[str] = field(default_factory=Counter)
+    told: int = 0
+    errors: list[tuple[int, BaseException]] = field(default_factory=list)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there was anything to do."""
+        return bool(self.receipts or self.quarantined or self.put_back)
+
+
+class Inbox:
+    """The rounds of one worker. Its batch adapts: a save should hold the lock for 10 to 20 ms."""
+
+    def __init__(self, store: Store, *, ids: Ids, parser: MailParser, owner: str, stages: Stages) -> None:
+        self._store, self._ids, self._parser, self._owner, self._stages = store, ids, parser, owner, stages
+        self._batch = _FIRST_BATCH
+
+    def round(self, desk: Desk, now: datetime) -> Round:
+        """Take what waits, at most one batch."""
+        done = Round()
+        with self._stages.timed("claim"), self._store.writing() as connection:
+            self._ids.top_up(connection)
+            claimed = claim_receipts(connection, Lease(self._owner, now, LEASE), min(self._batch, 500))
+        if not claimed:
+            return done
+        try:
+            self._take(claimed, desk=desk, now=now, done=done)
+        except LeaseLost:
+            pass  # another worker has them now
+        except StoreError as error:
+            if not error.permanent:
+                raise  # the database is away: the leases expire, and nothing was counted against anybody
+            self._put_back(claimed, error, desk=desk, now=now, done=done)
+        except Exception as error:  # noqa: BLE001 - whatever a receipt does to us, the others go on
+            self._put_back(claimed, error, desk=desk, now=now, done=done)
+        return done
+
+    # ------------------------------------------------------------------ read
+
+    def _take(self, claimed: Sequence[Claimed], *, desk: Desk, now: datetime, done: Round) -> None:
+        arrivals, failed = self._read(claimed)
+        self._set_aside(failed, desk=desk, now=now, done=done)
+        worked = {one.id: one.counts for one in claimed}
+        for pieces in self._slices(arrivals, worked):
+            self._turn(pieces, worked=worked, desk=desk, now=now, done=done)
+
+    def _read(self, claimed: Sequence[Claimed]) -> tuple[list[Arrival], list[tuple[Claimed, CannotWork]]]:
+        """The items of each receipt, or why it has none."""
+        with self._stages.timed("load"), self._store.reading() as connection:
+            bodies = load_bodies(connection, claimed)
+        with self._stages.timed("parse"):
+            mails = [one for one in claimed if one.format == "mail"]
+            parsed = self._parser.parse([(bodies[one.id], one.envelope) for one in mails]) if mails else ()
+            by_id: dict[int, Sequence[Item] | CannotWork] = {
+                one.id: CannotWork(mail.why, permanent=False) if isinstance(mail, ParseFailed) else (mail,)
+                for one, mail in zip(mails, parsed, strict=True)
+            }
+            for one in claimed:
+                if one.id not in by_id:
+                    by_id[one.id] = _items(one.format, bodies[one.id])
+        arrivals: list[Arrival] = []
+        failed: list[tuple[Claimed, CannotWork]] = []
+        for one in claimed:
+            items = by_id[one.id]
+            if isinstance(items, CannotWork):
+                failed.append((one, items))
+            else:
+                key = mail_signal_key(bodies[one.id]) if one.format == "mail" else None
+                arrivals.append(Arrival(one.id, one.source, one.received_at, items, one.envelope, key))
+        return arrivals, failed
+
+    # ------------------------------------------------------------------ decide and save
+
+    def _slices(
+        self, arrivals: Sequence[Arrival], worked: Mapping[int, Mapping[str, int]]
+    ) -> Iterator[list[tuple[Arrival, bool]]]:
+        """Pieces of at most a batch of items; each with whether it is the last of its receipt."""
+        pieces: list[tuple[Arrival, bool]] = []
+        room = self._batch
+        for arrival in arrivals:
+            start = sum(worked[arrival.id].values())  # a turn before this one got so far
+            while True:
+                items = arrival.items[start : start + room]
+                start, room = start + len(items), room - len(items)
+                last = start >= len(arrival.items)
+                whole = len(items) == len(arrival.items)
+                pieces.append((arrival if whole else _part(arrival, items), last))
+                if room <= 0:
+                    yield pieces
+                    pieces, room = [], self._batch
+                if last:
+                    break
+        if pieces:
+            yield pieces
+
+    def _turn(
+        self, pieces: Sequence[tuple[Arrival, bool]], *, worked: dict[int, Mapping[str, int]], desk: Desk,
+        now: datetime, done: Round,
+    ) -> None:  # fmt: skip
+        arrivals = [arrival for arrival, _ in pieces]
+
+        def decide() -> Working:
+            working = self._load(arrivals, desk=desk, now=now)
+            with self._stages.timed("decide"):
+                take(working, arrivals)
+            return working
+
+        def finish(working: Working) -> dict[int, Mapping[str, int]]:
+            return {number: Counter(worked[number]) + Counter(counts) for number, counts in working.counts.items()}
+
+        working = self._commit(decide, pieces=pieces, finish=finish, now=now)
+        worked.update(finish(working))
+        done.receipts += sum(last for _, last in pieces)
+        done.told += len(working.outgoing)
+        for counts in working.counts.values():
+            done.dispositions.update(counts)
+
+    def _commit(
+        self, decide: Callable[[], Working], *, pieces: Sequence[tuple[Arrival, bool]],
+        finish: Callable[[Working], Mapping[int, Mapping[str, int]]], now: datetime,
+    ) -> Working:  # fmt: skip
+        """Decide and save, again when another writer was first."""
+        last = {arrival.id for arrival, is_last in pieces if is_last}
+        for attempt in range(MOST_COLLISIONS):
+            working = decide()
+            writing = self._store.writing()
+            try:
+                with self._stages.timed("save"), writing as connection:
+                    save(connection, working)
+                    counts = finish(working)
+                    over = {number: count for number, count in counts.items() if number in last}
+                    finish_receipts(connection, self._owner, counts=over, now=now)
+                    part = {number: count for number, count in counts.items() if number not in last}
+                    record_progress(connection, self._owner, counts=part)
+            except Collision:
+                if attempt + 1 == MOST_COLLISIONS:
+                    raise
+            else:
+                self._adapt(writing.held)
+                return working
+        raise AssertionError  # the loop returns or raises
+
+    def _load(self, arrivals: Sequence[Arrival], *, desk: Desk, now: datetime) -> Working:
+        working = Working(desk, self._ids, now)
+        with self._stages.timed("load"), self._store.reading() as connection:
+            needs = needs_of(arrivals, desk)
+            load_keys(connection, working, needs)
+            records = needs.records | set(working.numbers.values()) | _touched(working, arrivals, desk)
+            if records or needs.addresses:
+                load_records(connection, working, records)
+                load_people(connection, working, needs)
+            load_budgets(connection, working)
+        return working
+
+    def _adapt(self, held: float) -> None:
+        if held > _SLOW:
+            self._batch = max(self._batch // 2, _LEAST_BATCH)
+        elif held < _QUICK:
+            self._batch = min(self._batch * 2, _MOST_BATCH)
+
+    # ------------------------------------------------------------------ what can't be worked
+
+    def _put_back(
+        self, claimed: Sequence[Claimed], error: Exception, *, desk: Desk, now: datetime, done: Round
+    ) -> None:
+        """A batch that failed is taken again receipt by receipt; only what fails alone is counted."""
+        for one in claimed:
+            done.errors.append((one.id, error))
+        why = CannotWork(f"{type(error).__name__}: {error}", permanent=False)
+        self._set_aside([(one, why) for one in claimed], desk=desk, now=now, done=done)
+
+    def _set_aside(
+        self, failed: Sequence[tuple[Claimed, CannotWork]], *, desk: Desk, now: datetime, done: Round
+    ) -> None:
+        again = [one.id for one, why in failed if not why.permanent and one.attempts < MOST_ATTEMPTS]
+        if again:
+            with self._store.writing() as connection:
+                put_back(connection, self._owner, again, now=now)
+            done.put_back += len(again)
+        for one, why in failed:
+            if one.id not in again:
+                self._quarantine(one, why, desk=desk, now=now)
+                done.quarantined[one.format] = done.quarantined.get(one.format, 0) + 1
+
+    def _quarantine(self, one: Claimed, why: CannotWork, *, desk: Desk, now: datetime) -> None:
+        """Give a receipt up, and open a record so that somebody sees it."""
+        mail = one.format == "mail"
+        needs = Needs(keys={key_of_unreadable(one.id, one.source, mail=mail)})
+        for attempt in range(MOST_COLLISIONS):
+            working = Working(desk, self._ids, now)
+            with self._store.reading() as connection:
+                load_keys(connection, working, needs)
+                load_records(connection, working, {key.incident or 0 for key in working.keys.values()})
+                load_people(connection, working, needs)
+                load_budgets(connection, working)
+            open_unreadable(
+                working, receipt=one.id, source=one.source, received_at=one.received_at, envelope=one.envelope,
+                why=str(why), mail=mail,
+            )  # fmt: skip
+            try:
+                with self._store.writing() as connection:
+                    save(connection, working)
+                    quarantine_receipts(connection, self._owner, errors={one.id: str(why)}, now=now)
+            except Collision:
+                if attempt + 1 == MOST_COLLISIONS:
+                    raise
+            else:
+                return
+
+
+def _items(format_name: str, body: bytes) -> Sequence[Item] | CannotWork:
+    try:
+        return load_format(format_name).parse(body)
+    except Unreadable as error:
+        return CannotWork(str(error), permanent=True)
+
+
+def _part(arrival: Arrival, items: Sequence[Item]) -> Arrival:
+    return Arrival(arrival.id, arrival.source, arrival.received_at, items, arrival.envelope, arrival.signal_key)
+
+
+def _touched(working: Working, arrivals: Sequence[Arrival], desk: Desk) -> set[int]:
+    """The records of known keys that a signal may do more to than repeat."""
+    touched = {key.incident for name, key in working.keys.items() if not name.startswith("alert:")}
+    for arrival in arrivals:
+        for item in arrival.items:
+            if isinstance(item, Alert):
+                known = working.key(fold_key_name(desk, arrival.source, item) or "")
+                if known is not None and not only_repeats(known, item, arrival):
+                    touched.add(known.incident)
+    return {record for record in touched if record}
