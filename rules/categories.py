@@ -16,7 +16,9 @@ class CategoryLine:
     """A category."""
 
     label: str = setting("What people call it.")
-    owner: Word | None = setting("The team that keeps it in order; that of the category above when left out.", default=None)
+    owner: Word | None = setting(
+        "The team that keeps it in order; that of the category above when left out.", default=None
+    )
 
 
 def make_categories(written: Mapping[Word, CategoryLine], known: Known) -> Mapping[str, Category]:

@@ -5,15 +5,17 @@ All matchers of a rule must hold; of a matcher's words, one must.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from rules.asked import Asked
 from rules.language import Language
-from rules.patterns import compile_glob, compile_pattern, linear_pattern
+from rules.patterns import compile_globs, compile_pattern, linear_pattern
 from rules.problems import Problems, Word
 from rules.reading import setting
+
+ORIGINS = ("mail", "alert", "submission")
 
 Holds = Callable[[Asked], bool]
 Words = tuple[Word, ...]
@@ -139,11 +141,11 @@ def _label(name: str, values: tuple[str, ...]) -> Holds:
     if not any("*" in value for value in values):
         words = frozenset(values)
         return lambda asked: asked.facts.labels.get(name) in words
-    globs = tuple(compile_glob(value) for value in values)
+    fits = compile_globs(values)
 
     def holds(asked: Asked) -> bool:
         value = asked.facts.labels.get(name)
-        return value is not None and any(glob(value) for glob in globs)
+        return value is not None and fits(value)
 
     return holds
 
@@ -159,11 +161,11 @@ def _category(words: Words) -> Holds:
 
 
 def _starred(name: str, words: Words) -> Holds:
-    globs = tuple(compile_glob(word) for word in words)
+    fits = compile_globs(words)
 
     def holds(asked: Asked) -> bool:
         value = getattr(asked.facts, name)
-        return bool(value) and any(glob(value) for glob in globs)
+        return bool(value) and fits(value)
 
     return holds
 
@@ -188,19 +190,12 @@ def _when(text: Word, language: Language, problems: Problems) -> list[Holds]:
         return []
 
 
-def _all(parts: list[Holds]) -> Holds:
+def _all(parts: Sequence[Holds]) -> Holds:
+    """All of them, asked one after another; nested pairs take half the time of a loop."""
     if not parts:
         return lambda _asked: True
+    first = parts[0]
     if len(parts) == 1:
-        return parts[0]
-    if len(parts) == 2:  # noqa: PLR2004 - the usual pair is worth a function of its own: half the time of the loop
-        first, second = parts
-        return lambda asked: first(asked) and second(asked)
-
-    def holds(asked: Asked) -> bool:
-        for part in parts:
-            if not part(asked):
-                return False
-        return True
-
-    return holds
+        return first
+    rest = _all(parts[1:])
+    return lambda asked: first(asked) and rest(asked)

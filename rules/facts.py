@@ -11,8 +11,8 @@ from datetime import datetime
 class Facts:
     """What is known of a signal, or of the record it belongs to, when a rule is asked.
 
-    ``origin`` is ``mail``, ``alert`` or ``submission`` (policy writes it ``from:``). ``service``, ``category``, ``kind``,
-    ``impact``, ``urgency``, ``severity``, ``priority`` and ``team`` are None until they are decided.
+    ``origin`` is ``mail``, ``alert`` or ``submission`` (policy writes it ``from:``). ``service``, ``category``,
+    ``kind``, ``impact``, ``urgency``, ``severity``, ``priority`` and ``team`` are None until they are decided.
     """
 
     origin: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from operator import itemgetter
 from typing import NamedTuple
 
 from incidents.assessment import LEVELS, WORDS, Decided
 from rules.asked import Asked
-from rules.conditions import Holds, compile_conditions
+from rules.conditions import ORIGINS, Holds, compile_conditions
 from rules.known import Known
 from rules.language import Language
 from rules.policy import Judged
@@ -35,18 +35,23 @@ _UNORDERED = -1  # the rank of a value that no later one is stronger than
 def compile_judge(
     written: PriorityFile, find_service: Callable[[Asked], Decided], known: Known, language: Language
 ) -> Callable[[Asked], Judged]:
-    """One function for all rules and floors. Floors go first: what they set beside goes before what rules set."""
-    rules = [
-        *[_spoken(floor, floor.set, known, language) for floor in written.floors],
-        *[_spoken(rule, rule.set, known, language) for rule in written.all],
-    ]
+    """One function for all rules and floors. Floors go first: what they set beside goes before what rules set.
+
+    Rules are sorted by ``from`` once, so that an alert does not ask those about mail.
+    """
+    by_origin: dict[str, list[_Spoken]] = {origin: [] for origin in ORIGINS}
+    rules: list[Rule | Floor] = [*written.floors, *written.all]
+    for rule in rules:
+        spoken = _spoken(rule, known, language)
+        for origin in rule.origin or ORIGINS:
+            by_origin[origin].append(spoken)
 
     def judge(asked: Asked) -> Judged:
         found = None
         if asked.service is None:
             found = find_service(asked)
             asked.service = found.value
-        spoken = [rule for rule in rules if rule[0](asked)]
+        spoken = [rule for rule in by_origin[asked.facts.origin] if rule[0](asked)]
         fields, floor = _strongest(spoken)
         if found is not None:
             fields.setdefault("service", found)
@@ -67,11 +72,11 @@ def _strongest(spoken: Sequence[_Spoken]) -> tuple[dict[str, Decided], Decided |
     return {name: decided for name, (_, decided) in said.items()}, floor
 
 
-def _spoken(rule: Rule | Floor, sets: Effects, known: Known, language: Language) -> _Spoken:
-    holds = compile_conditions(rule, language, known.problems)
+def _spoken(rule: Rule | Floor, known: Known, language: Language) -> _Spoken:
+    holds = compile_conditions(replace(rule, origin=()), language, known.problems)
     values = []
     for each in fields(Effects):
-        value = getattr(sets, each.name)
+        value = getattr(rule.set, each.name)
         if value is not None:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             rank = WORDS.index(text) if each.name in _ORDERED else _UNORDERED

@@ -8,7 +8,7 @@ with it false. See docs/decisions/0003-conditions-are-cel.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -70,22 +70,21 @@ class Language:
         return self.environment.Activation({name: self._value(name, asked) for name in self.used})
 
     def _value(self, name: str, asked: Asked) -> Any:
-        facts = asked.facts
-        match name:
-            case "from":
-                return facts.origin
-            case "text":
-                return asked.written()
-            case "service":
-                return asked.service or ""
-            case "labels":
-                return dict(facts.labels)
-            case "hour":
-                return facts.at.astimezone(self.zone).hour
-            case "weekday":
-                return WEEKDAYS[facts.at.astimezone(self.zone).weekday()]
-            case _:
-                return (getattr(facts, name) or "")[:TEXT_READ]
+        read = _READ.get(name)
+        if read is not None:
+            return read(asked, self.zone)
+        return (getattr(asked.facts, name) or "")[:TEXT_READ]
+
+
+#: Names that are not simply a field of the facts.
+_READ: Mapping[str, Callable[[Asked, ZoneInfo], Any]] = {
+    "from": lambda asked, _zone: asked.facts.origin,
+    "text": lambda asked, _zone: asked.written(),
+    "service": lambda asked, _zone: asked.service or "",
+    "labels": lambda asked, _zone: dict(asked.facts.labels),
+    "hour": lambda asked, zone: asked.facts.at.astimezone(zone).hour,
+    "weekday": lambda asked, zone: WEEKDAYS[asked.facts.at.astimezone(zone).weekday()],
+}
 
 
 def _mistake(said: str) -> str:

@@ -19,13 +19,14 @@ Need = Literal["assignee", "vendor_reference", "vendor_promise", "symptom", "cau
 Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateLine:
     """A state."""
 
     label: str | None = setting("What people call it.", default=None)
-    needs: tuple[Need, ...] = setting("What a person must have filled in before it is entered; machines need nothing.", default=())
+    needs: tuple[Need, ...] = setting(
+        "What a person must have filled in before it is entered; machines need nothing.", default=()
+    )
     stays_for: tuple[Priority, ...] = setting(
         "Of `restored`: priorities at which the business must agree before it goes on to resolved.", default=()
     )
@@ -40,7 +41,7 @@ class KindLines:
     without: tuple[Word, ...] = setting("States left out; what led into one leads to where it led.", default=())
     states: Mapping[Word, StateLine] = setting(f"States by name: {', '.join(STATES)}.", factory=dict)
     moves: tuple[Word, ...] = setting(
-        "Lines `state -> state, state`. `any` and `waiting_*` stand for several. In brackets: `after 5d` (it happens by "
+        "Lines `state -> state, state`. `any` and `waiting_*` stand for several. In brackets: `after 5d` (by "
         "itself), `within 14d` (no later), `by manager or admin` (nobody else).",
         default=(),
     )
@@ -144,7 +145,9 @@ def _check(life: _Life, lines: KindLines, problems: Problems) -> None:
     backward = {name for final in finals for name in _reach(final, [(end, start) for start, end in life.moves])}
     for name in life.states:
         if name not in forward:
-            problems.add(lines.where, f"no move leads to the state {name!r} from {FIRST}, expected one, or not the state")
+            problems.add(
+                lines.where, f"no move leads to the state {name!r} from {FIRST}, expected one, or not the state"
+            )
         elif name not in backward:
             problems.add(lines.where, f"the state {name!r} is a dead end, expected moves from it to a final state")
     if FIRST not in life.states or not finals:

@@ -28,7 +28,9 @@ class MailboxLine:
         "Whether people whom nobody knows yet may write: `accept`, or `refuse` (kept and listed, not worked).",
         default="accept",
     )
-    lists: tuple[str, ...] = setting("Ids of mailing lists whose mail opens records; other lists' mail does not.", default=())
+    lists: tuple[str, ...] = setting(
+        "Ids of mailing lists whose mail opens records; other lists' mail does not.", default=()
+    )
     watchers: bool = setting(
         "Whether people in Cc are told too. Off, for a Cc asks for nothing and may be forged.", default=False
     )

@@ -31,9 +31,7 @@ class _Note(NamedTuple):
     roles: frozenset[str] = frozenset()
 
 
-def read_moves(
-    line: Word, states: Mapping[str, _State], problems: Problems
-) -> Iterator[tuple[Move, timedelta | None]]:
+def read_moves(line: Word, states: Mapping[str, _State], problems: Problems) -> Iterator[tuple[Move, timedelta | None]]:
     """The moves of one line, each with the time after which it happens by itself."""
     begin, arrow, rest = line.partition("->")
     begin = begin.strip()

@@ -83,6 +83,11 @@ def read_nodes(file: str, text: str, problems: Problems) -> Node | None:
     return None
 
 
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
+
+
 class _Composer:
     """Builds the tree from the parser's events, with the caps."""
 
@@ -97,13 +102,13 @@ class _Composer:
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    raise _Bad(event.start_mark.line + 1, "a second document begins here, expected one a file")
+                    raise _Bad(_line(event), "a second document begins here, expected one a file")
                 root = self.node(next(self.events), Where(self.file, 1), 0)
         return None if isinstance(root, Scalar) and root.empty else root
 
     def node(self, event: Any, where: Where, depth: int) -> Node:
         """The node that begins with ``event``."""
-        line = event.start_mark.line + 1
+        line = _line(event)
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _Bad(line, "anchors and aliases (& and *) are not read here, expected the value written out")
         if event.tag not in {None, "!"}:
@@ -120,7 +125,7 @@ class _Composer:
         """The rest of a list."""
         found: list[Node] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            found.append(self.node(event, where.at(event.start_mark.line + 1, len(found)), depth + 1))
+            found.append(self.node(event, where.at(_line(event), len(found)), depth + 1))
         return Items(where, tuple(found))
 
     def table(self, where: Where, depth: int) -> Table:
@@ -128,7 +133,7 @@ class _Composer:
         entries: dict[str, Node] = {}
         keys: dict[str, Where] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            line = event.start_mark.line + 1
+            line = _line(event)
             key = self.node(event, where.at(line, "?"), depth + 1)
             if not isinstance(key, Scalar):
                 raise _Bad(line, "this key is a list or a table, expected a word")

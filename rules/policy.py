@@ -71,7 +71,7 @@ class Promise(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Somebody whom a step tells: an agent's handle, or None for a team's own address; and the phrase that named them."""
+    """Somebody whom a step tells: an agent's handle (None for a team's own address), and the phrase that named them."""
 
     handle: str | None
     address: str

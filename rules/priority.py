@@ -93,7 +93,9 @@ class Floor(Conditions):
 class PriorityFile:
     """How bad, and what comes first."""
 
-    matrices: Mapping[Word, MatrixLines] = setting("Priority by impact and urgency; `default`, and one by business unit.")
+    matrices: Mapping[Word, MatrixLines] = setting(
+        "Priority by impact and urgency; `default`, and one by business unit."
+    )
     start_with: Start = setting("Impact and urgency where no rule, floor, hint or person said otherwise.")
     severity: LevelLines = setting("What each level of severity means.")
     all: tuple[Rule, ...] = setting("Rules, of which all that match speak.", default=())
@@ -111,7 +113,9 @@ def make_matrices(written: PriorityFile, problems: Problems) -> Mapping[str, Mat
 def make_severity(written: LevelLines) -> Mapping[str, HintLine]:
     """The table of levels."""
     lines = [getattr(written, level) for level in LEVELS]
-    return {level: HintLine(line.impact, line.urgency, line.priority) for level, line in zip(LEVELS, lines, strict=True)}
+    return {
+        level: HintLine(line.impact, line.urgency, line.priority) for level, line in zip(LEVELS, lines, strict=True)
+    }
 
 
 def check_rules(written: PriorityFile, known: Known, problems: Problems) -> None:
@@ -125,7 +129,7 @@ def check_rules(written: PriorityFile, known: Known, problems: Problems) -> None
         if rule.rule in seen:
             problems.add(
                 rule.rule.where,
-                f"two rules are called {rule.rule!r}, the other in line {seen[rule.rule].where.line}; expected two names",
+                f"line {seen[rule.rule].where.line} has a rule called {rule.rule!r} too, expected two names",
             )
         seen.setdefault(rule.rule, rule.rule)
         if isinstance(rule, Rule) and rule.set == Effects():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Self
 
 _LISTED = 40
 
@@ -66,7 +67,8 @@ class Word(str):
     __slots__ = ("where",)
     where: Where
 
-    def __new__(cls, text: str, where: Where) -> Word:  # noqa: D102 - the class docstring says how to make one
+    def __new__(cls, text: str, where: Where) -> Self:
+        """A word and its place."""
         word = super().__new__(cls, text)
         word.where = where
         return word

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 from kit.addresses import normal_address
@@ -22,16 +22,13 @@ from kit.text import clean_text
 from rules.nodes import Items, Node, Scalar, Table
 from rules.problems import Problems, Where, Word, expected
 
-_T = TypeVar("_T")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 
 #: What a field is when it could not be read.
 BAD: Final = object()
 
 
-def setting(
-    sentence: str, *, default: Any = MISSING, factory: Any = MISSING, key: str | None = None
-) -> Any:
+def setting(sentence: str, *, default: Any = MISSING, factory: Any = MISSING, key: str | None = None) -> Any:
     """A field of a file: its sentence (meaning, unit, reason of the default), and its key where Python forbids it."""
     metadata = {"sentence": sentence, "key": key}
     if factory is not MISSING:
@@ -65,26 +62,19 @@ def shape_of(made: Any) -> Shape:
 
 def read_value(wanted: Any, node: Node, problems: Problems) -> Any:
     """What ``node`` is as a ``wanted``, or `BAD` after telling why."""
-    origin = get_origin(wanted)
-    if origin is Annotated:
-        return _read_by(get_args(wanted)[1], node, problems)
-    if origin in {Union, types.UnionType}:
-        return _read_union(get_args(wanted), node, problems)
-    if origin is Literal:
-        return _read_choice(get_args(wanted), node, problems)
-    if origin is tuple:
-        return _read_items(get_args(wanted)[0], node, problems)
-    if origin is Mapping:
-        return _read_mapping(get_args(wanted)[1], node, problems)
     if is_dataclass(wanted) and isinstance(wanted, type):
         return read_table(wanted, node, problems)
+    origin = get_origin(wanted)
+    if origin in _READERS:
+        return _READERS[origin](get_args(wanted), node, problems)
     return _read_by(_SCALARS[wanted], node, problems)
 
 
-def read_table(made: type[_T], node: Node, problems: Problems) -> _T | Any:
+def read_table(made: Any, node: Node, problems: Problems) -> Any:
     """A dataclass from a table: unknown keys are told with the nearest and all known ones."""
     if not isinstance(node, Table):
-        problems.add(node.where, f"here stands {_what(node)}, expected a table of keys: {', '.join(shape_of(made).keys)}")
+        keys = ", ".join(shape_of(made).keys)
+        problems.add(node.where, f"here stands {_what(node)}, expected a table of keys: {keys}")
         return BAD
     shape = shape_of(made)
     values: dict[str, Any] = dict.fromkeys(shape.places, node.where)
@@ -113,15 +103,17 @@ def _unknown(key: str, made: type, shape: Shape) -> str:
     return f"{clean_text(key, 80)!r} is no key here, {expected(key, shape.keys)}"
 
 
-def _read_items(wanted: Any, node: Node, problems: Problems) -> Any:
+def _read_items(wanted: tuple[Any, ...], node: Node, problems: Problems) -> Any:
+    """A list; one item may stand without it."""
     if isinstance(node, Scalar) and node.empty:
         return ()
     listed = node.items if isinstance(node, Items) else (node,)
-    read = [read_value(wanted, item, problems) for item in listed]
+    read = [read_value(wanted[0], item, problems) for item in listed]
     return tuple(item for item in read if item is not BAD)
 
 
-def _read_mapping(wanted: Any, node: Node, problems: Problems) -> Any:
+def _read_mapping(wanted: tuple[Any, ...], node: Node, problems: Problems) -> Any:
+    """A table of names that the writer chose."""
     if isinstance(node, Scalar) and node.empty:
         return {}
     if not isinstance(node, Table):
@@ -129,7 +121,7 @@ def _read_mapping(wanted: Any, node: Node, problems: Problems) -> Any:
         return BAD
     found: dict[Word, Any] = {}
     for key, child in node.entries.items():
-        value = read_value(wanted, child, problems)
+        value = read_value(wanted[1], child, problems)
         if value is BAD:
             problems.lost.add(key)
         else:
@@ -150,11 +142,17 @@ def _read_union(wanted: tuple[Any, ...], node: Node, problems: Problems) -> Any:
 
 
 def _read_choice(words: tuple[Any, ...], node: Node, problems: Problems) -> Any:
+    """One of a few words."""
     if isinstance(node, Scalar) and node.text in words:
         return node.text
     said = repr(clean_text(node.text, 80)) if isinstance(node, Scalar) else _what(node)
     problems.add(node.where, f"here stands {said}, expected one of {', '.join(words)}")
     return BAD
+
+
+def _read_annotated(wanted: tuple[Any, ...], node: Node, problems: Problems) -> Any:
+    """Text that the annotation's function reads."""
+    return _read_by(wanted[1], node, problems)
 
 
 def _read_by(function: Callable[[Word], Any], node: Node, problems: Problems) -> Any:
@@ -236,4 +234,13 @@ _SCALARS: dict[Any, Callable[[Word], Any]] = {
     int: _whole,
     bool: _flag,
     timedelta: _duration,
+}
+
+_READERS: dict[Any, Callable[[tuple[Any, ...], Node, Problems], Any]] = {
+    Annotated: _read_annotated,
+    Union: _read_union,
+    types.UnionType: _read_union,
+    Literal: _read_choice,
+    tuple: _read_items,
+    Mapping: _read_mapping,
 }

@@ -10,7 +10,7 @@ from incidents.assessment import Decided
 from rules.asked import Asked
 from rules.conditions import Phrases, Words, phrase_test
 from rules.known import Known
-from rules.patterns import compile_glob
+from rules.patterns import compile_globs
 from rules.policy import Service, Team
 from rules.problems import NOWHERE, Problems, Where, Word
 from rules.reading import address, setting
@@ -18,7 +18,8 @@ from rules.reading import address, setting
 #: The service that everything belongs to which no other claims: so every record has an owner.
 CATCH_ALL = "everything else"
 _CATCH_ALL_REASON = "no service claims it"
-_HOST_LABELS = ("instance", "host", "hostname", "node")
+
+Finder = Callable[[Asked], Decided | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +109,7 @@ def compile_finder(written: ServicesFile) -> Callable[[Asked], Decided]:
     return find
 
 
-def hosts_of(asked: Asked) -> list[str]:
-    """The host names that facts mention, without ports."""
-    facts = asked.facts
-    named = [facts.resource, *[facts.labels.get(label) for label in _HOST_LABELS]] if facts.labels else [facts.resource]
-    return [host.partition(":")[0] for host in named if host]
-
-
-def _by_labels(name: str, found_by: FoundBy) -> Callable[[Asked], Decided | None]:
+def _by_labels(name: str, found_by: FoundBy) -> Finder:
     wanted = {key: frozenset(values) for key, values in found_by.labels.items()}
     said = ", ".join(f"{key}={' or '.join(sorted(values))}" for key, values in wanted.items())
     decided = Decided(str(name), f"its labels say {said}")
@@ -130,28 +124,26 @@ def _by_labels(name: str, found_by: FoundBy) -> Callable[[Asked], Decided | None
     return test
 
 
-def _by_host(name: str, found_by: FoundBy) -> Callable[[Asked], Decided | None]:
-    globs = [(compile_glob(host), Decided(str(name), f"its host is one of {host}")) for host in found_by.hosts]
+def _by_host(name: str, found_by: FoundBy) -> Finder:
+    fits = compile_globs(found_by.hosts)
+    decided = Decided(str(name), f"its host is one of {', '.join(found_by.hosts)}")
 
     def test(asked: Asked) -> Decided | None:
-        for host in hosts_of(asked):
-            for glob, decided in globs:
-                if glob(host):
-                    return decided
-        return None
+        return decided if any(fits(host) for host in asked.hosts()) else None
 
     return test
 
 
-def _by_text(name: str, found_by: FoundBy) -> Callable[[Asked], Decided | None]:
+def _by_text(name: str, found_by: FoundBy) -> Finder:
     tests = [
         (phrase_test([phrase]), Decided(str(name), f"its text says {getattr(phrase, 'matches', phrase)}"))
         for phrase in found_by.text
     ]
 
     def test(asked: Asked) -> Decided | None:
+        folded, written = asked.folded(), asked.written()
         for found, decided in tests:
-            if found(asked.folded(), asked.written()):
+            if found(folded, written):
                 return decided
         return None
 

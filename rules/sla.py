@@ -57,9 +57,7 @@ class SlaFile:
 
 def compile_promises(written: SlaFile, known: Known, language: Language) -> FirstMatch[tuple[Promise, ...]] | None:
     """The targets that a record gets."""
-    return compile_lines(
-        written.first_match, _promises, list_at=written.where, known=known, language=language
-    )
+    return compile_lines(written.first_match, _promises, list_at=written.where, known=known, language=language)
 
 
 def _promises(line: TargetLine) -> tuple[Promise, ...]:
