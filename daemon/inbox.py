@@ -203,7 +203,7 @@ class Inbox:
                 if attempt + 1 == MOST_COLLISIONS:
                     raise
             else:
-                self._adapt(writing.held)
+                self._adapt(writing.held_seconds)
                 return working
         raise AssertionError  # the loop returns or raises
 

@@ -33,7 +33,7 @@ class Fired:
 
 
 def timers_round(store: Store, desk: Desk, *, ids: Ids, owner: str, now: datetime) -> Fired:
-    """Fire the targets whose instant has come; a colliding or failing batch is taken again one by one, by its leases."""
+    """Fire the targets whose instant has come; a batch that collides is taken again one by one."""
     with store.writing() as connection:
         ids.top_up(connection)
         claimed = [target_of(row) for row in claim_targets(connection, Lease(owner, now, LEASE), _BATCH)]

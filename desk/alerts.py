@@ -106,7 +106,7 @@ def _signal_key(heard: Heard) -> bytes | None:
 
 
 def _open(working: Working, heard: Heard) -> Outcome:
-    return _opened(working, heard, incident=_open_record(working, heard), status="firing")
+    return _opened(working, heard, _open_record(working, heard))
 
 
 def _open_ended(working: Working, heard: Heard) -> Outcome:
@@ -127,7 +127,7 @@ def _refire(working: Working, heard: Heard) -> Outcome:
     before = working.incident(known.incident)
     if before is None or not _comes_back(working, before, alert, heard.arrival.received_at):
         recurred = () if before is None else ((before.id, "recurrence_of"),)
-        return _opened(working, heard, incident=_open_record(working, heard, links=recurred), status="firing")
+        return _opened(working, heard, _open_record(working, heard, links=recurred))
     firing = before.firing + (known.status == "resolved")
     incident = _back_to_work(working, replace(before, firing=firing), heard)
     working.put_key(_fired(heard, incident.id))
@@ -274,9 +274,9 @@ def _open_record(
     return open_record(working, opening)
 
 
-def _opened(working: Working, heard: Heard, *, incident: Incident, status: str) -> Outcome:
+def _opened(working: Working, heard: Heard, incident: Incident) -> Outcome:
     if heard.name is not None:
-        working.put_key(replace(_fired(heard, incident.id), status=status))
+        working.put_key(_fired(heard, incident.id))
     return Outcome(Disposition.OPENED, incident.id, spoke=True)
 
 
@@ -328,7 +328,7 @@ def _raise(working: Working, incident: Incident, heard: Heard) -> None:
     """Judge again by the stronger hint; a machine raises a priority and never lowers one."""
     at, policy, alert = heard.arrival.received_at, working.desk.policy, heard.alert
     facts = facts_of_alert(alert, source=heard.arrival.source, at=at)
-    assessment = assess(facts, hint=alert.severity_hint, policy=policy)
+    assessment, _ = assess(facts, hint=alert.severity_hint, policy=policy)
     priority = more_urgent(incident.priority, str(assessment.value("priority")))
     raised = replace(incident, severity_hint=alert.severity_hint, severity=assessment.severity.level, priority=priority)
     values = {"priority": {"before": incident.priority, "after": priority}, "hint": alert.severity_hint}

@@ -17,7 +17,6 @@ def apply(working: Working, change: Change) -> Incident:
     else:
         working.changed.setdefault(subject, incident.version)
     working.incidents[subject] = incident
-    working.updated_at[subject] = working.now
     for entry in change.entries:
         working.write(subject, entry)
     for move in change.targets:

@@ -29,7 +29,8 @@ def earliest_due(targets: Iterable[Target]) -> datetime | None:
 
 
 def _start(working: Working, subject: int, move: Start, at: datetime) -> None:
-    _cancel(working, subject, Cancel(move.name), at)
+    if working.targets[subject]:
+        _cancel(working, subject, Cancel(move.name), at)
     due_at = next_at = at + move.length
     warn_at = working.desk.policy.warn_at
     if warn_at and move.name.startswith(PROMISED):

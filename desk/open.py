@@ -17,7 +17,7 @@ from incidents.incident import Incident
 from incidents.person import Author, Person
 from incidents.timeline import Entry, EntryKind
 from rules.facts import Facts
-from triage.assess import assess, fill_in
+from triage.assess import assess
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,9 @@ class Opening:
 
 def open_record(working: Working, opening: Opening) -> Incident:
     """Open a record. Nobody is told of one that is over already."""
-    assessment = assess(opening.facts, hint=opening.hint, policy=working.desk.policy)
+    assessment, facts = assess(opening.facts, hint=opening.hint, policy=working.desk.policy)
     incident = _new(working, opening, assessment)
     working.open(incident)
-    facts = fill_in(opening.facts, assessment.fields)
     at, author = opening.facts.at, opening.author.person
     moves: list[TargetMove] = [
         Start(f"sla.{promise.name}", promise.length, promise.calendar)

@@ -90,7 +90,6 @@ class Working:
         # made
         self.opened: dict[int, Incident] = {}
         self.changed: dict[int, int] = {}
-        self.updated_at: dict[int, datetime] = {}
         self.new_keys: dict[str, FoldKey] = {}
         self.changed_keys: dict[str, int] = {}
         self.moved_keys: list[tuple[int, int]] = []

@@ -29,7 +29,8 @@ def canonical(value: Any) -> str:  # noqa: PLR0911 - one return a JSON type
     if kind is bool:
         return "true" if value else "false"
     if kind is list or kind is tuple:
-        return "[" + ",".join([canonical(item) for item in value]) + "]"
+        items = [encode_basestring(item) if type(item) is str else canonical(item) for item in value]
+        return "[" + ",".join(items) + "]"
     if isinstance(value, dict):
         keys = sorted(value, key=_utf16) if len(value) > 1 else value
         return "{" + ",".join([f"{encode_basestring(key)}:{canonical(value[key])}" for key in keys]) + "}"

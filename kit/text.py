@@ -11,7 +11,6 @@ import unicodedata
 
 _NEVER_STORED = re.compile("[\x00\ud800-\udfff]")
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_SPACES = re.compile(r"\s+")
 
 
 def clean_text(text: str, limit: int = 1_048_576) -> str:
@@ -32,7 +31,6 @@ def header_text(text: str, limit: int = 200) -> str:
     >>> header_text("hi\r\nBcc: x")
     'hi Bcc: x'
     """
-    if text.isascii() and text.isprintable():
-        return _SPACES.sub(" ", text[: limit * 4]).strip()[:limit]
-    text = _INVISIBLE.sub(" ", clean_text(text, limit * 4))
-    return _SPACES.sub(" ", text).strip()[:limit]
+    if not (text.isascii() and text.isprintable()):
+        text = _INVISIBLE.sub(" ", clean_text(text, limit * 4))
+    return " ".join(text[: limit * 4].split())[:limit]

@@ -31,8 +31,9 @@ class Known:
 
 def find_people(connection: Connection, handles: Iterable[str]) -> dict[str, Person]:
     """The rows of these handles, by handle."""
-    query = select(people.c.id, people.c.name, people.c.handle, people.c.language).where(people.c.handle.in_(list(handles)))
-    return {row.handle: Person(row.id, row.name, row.handle, None, row.language) for row in connection.execute(query)}
+    query = select(people.c.id, people.c.name, people.c.handle, people.c.language)
+    found = connection.execute(query.where(people.c.handle.in_(list(handles))))
+    return {row.handle: Person(row.id, row.name, row.handle, None, row.language) for row in found}
 
 
 def ensure_people(connection: Connection, wanted: Sequence[Known]) -> dict[str, Person]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row
 
 from desk.change import Link, Participant
@@ -21,12 +22,12 @@ from kit.instants import from_micros, to_micros
 
 Values = tuple[Any, ...]
 
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode
 
 
 def document(value: Any) -> str:
     """One JSON document as text, compact."""
-    return _dumps(value)
+    return _encode(value).decode()
 
 
 def micros(instant: datetime | None) -> int | None:
@@ -39,12 +40,14 @@ def instant(value: int | None) -> datetime | None:
     return None if value is None else from_micros(value)
 
 
-def incident_row(incident: Incident, *, updated_at: datetime, head: tuple[int, bytes]) -> Values:
-    """An incident, and the end of its chain."""
+def incident_row(
+    incident: Incident, *, number: int, version: int, updated_at: datetime, head: tuple[int, bytes]
+) -> Values:
+    """An incident as it is saved under a number and a version, with the end of its chain."""
     return (
-        incident.id, incident.number, incident.kind, incident.type, incident.title, incident.state, incident.team,
+        incident.id, number, incident.kind, incident.type, incident.title, incident.state, incident.team,
         incident.assignee, incident.service, incident.category, int(incident.confidential), incident.retention_class,
-        to_micros(incident.opened_at), to_micros(updated_at), micros(incident.closed_at), incident.version,
+        to_micros(incident.opened_at), to_micros(updated_at), micros(incident.closed_at), version,
         incident.hold_count, incident.priority, incident.severity, int(incident.needs_person), incident.impact,
         incident.urgency, incident.severity_hint, incident.floor, incident.tier, incident.source, incident.requester,
         incident.mailbox, incident.last_message_id, incident.resource, incident.url, document(dict(incident.labels)),
@@ -91,11 +94,11 @@ def assessment_of(row: Row[Any]) -> Assessment:
     return Assessment(from_micros(row.at), fields, severity, row.policy_version)
 
 
-def fold_key_row(key: FoldKey) -> Values:
-    """A fold key."""
+def fold_key_row(key: FoldKey, *, version: int = 0) -> Values:
+    """A fold key as it is saved under a version."""
     return (
         key.key, key.incident, to_micros(key.episode), key.status, micros(key.ended_at), key.receipt, key.digest,
-        int(key.own_start), key.signals, to_micros(key.last_seen_at), key.version,
+        int(key.own_start), key.signals, to_micros(key.last_seen_at), version,
     )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def _save_keys(connection: Connection, working: Working) -> None:
     insert_rows(connection, fold_keys, sorted(fold_key_row(key) for key in working.new_keys.values()))
     changed = []
     for name, version in working.changed_keys.items():
-        row = fold_key_row(replace(working.keys[name], version=version + 1))
+        row = fold_key_row(working.keys[name], version=version + 1)
         changed.append((name, version, *row[1:]))
     _guarded("fold_keys", update_rows(
         connection, fold_keys, rows=changed, match=("key", "version"), assign=_KEY_COLUMNS[1:]
@@ -101,20 +101,21 @@ def _save_keys(connection: Connection, working: Working) -> None:
 
 def _save_incidents(connection: Connection, working: Working) -> None:
     numbers = iter(reserve(connection, "number", len(working.opened)) if working.opened else ())
-    opened = [_row(working, replace(one, number=next(numbers))) for one in working.opened.values()]
+    opened = [_row(working, one, number=next(numbers), version=0) for one in working.opened.values()]
     insert_rows(connection, incidents, opened)
     changed = []
     for record, version in working.changed.items():
-        row = _row(working, replace(working.incidents[record], version=version + 1))
+        incident = working.incidents[record]
+        row = _row(working, incident, number=incident.number, version=version + 1)
         changed.append((record, version, *(row[place] for place in _CHANGING_AT)))
     _guarded("incidents", update_rows(
         connection, incidents, rows=changed, match=("id", "version"), assign=_CHANGING
     ), len(changed))  # fmt: skip
 
 
-def _row(working: Working, incident: Incident) -> Row:
+def _row(working: Working, incident: Incident, *, number: int, version: int) -> Row:
     head = working.heads.get(incident.id, (0, FIRST_PREV))
-    return incident_row(incident, updated_at=working.updated_at.get(incident.id, working.now), head=head)
+    return incident_row(incident, number=number, version=version, updated_at=working.now, head=head)
 
 
 def _save_people(connection: Connection, working: Working) -> None:

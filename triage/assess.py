@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from typing import NamedTuple
 
 from incidents.assessment import LEVELS, Assessment, Decided
 from incidents.matrix import more_urgent
@@ -14,7 +14,14 @@ from triage.severity import judge_severity
 _FROM_START = "where nothing else said otherwise"
 
 
-def assess(facts: Facts, *, hint: str | None, policy: Policy, kept: Mapping[str, Decided] | None = None) -> Assessment:
+class Assessed(NamedTuple):
+    """An assessment, and the facts with what it decided filled in, for the rules that come after."""
+
+    assessment: Assessment
+    facts: Facts
+
+
+def assess(facts: Facts, *, hint: str | None, policy: Policy, kept: Mapping[str, Decided] | None = None) -> Assessed:
     """Judge ``facts`` by the policy. ``kept`` are fields that a person decided: they stay as they are.
 
     Order: service, rules and floors, sender's hint, start values, matrix, severity, routing, owner.
@@ -32,27 +39,19 @@ def assess(facts: Facts, *, hint: str | None, policy: Policy, kept: Mapping[str,
     )
     if judged.floor is not None:
         fields["floor"] = judged.floor
-    _fill_owner(fields, fill_in(facts, fields), policy)
-    return Assessment(facts.at, fields, severity, policy.version)
+    team = _fill_tier(fields, _filled(facts, fields, team=None), policy)
+    return Assessed(Assessment(facts.at, fields, severity, policy.version), _filled(facts, fields, team=team))
 
 
-def fill_in(facts: Facts, fields: Mapping[str, Decided]) -> Facts:
-    """The facts with what was decided filled in, for the rules that come after."""
-
-    def value(name: str, given: str | None) -> str | None:
-        return fields[name].value if name in fields else given
-
-    return replace(
-        facts,
-        service=value("service", facts.service),
-        category=value("category", facts.category),
-        kind=value("kind", facts.kind),
-        impact=value("impact", facts.impact),
-        urgency=value("urgency", facts.urgency),
-        severity=value("severity", facts.severity),
-        priority=value("priority", facts.priority),
-        team=value("team", facts.team),
-    )
+def _filled(facts: Facts, fields: Mapping[str, Decided], *, team: str | None) -> Facts:
+    """The facts with what was decided; a category may be missing, the rest is always there."""
+    category = fields.get("category")
+    return Facts(
+        facts.origin, facts.source, facts.at, facts.title, facts.text, facts.subject, facts.sender, facts.recipient,
+        facts.labels, facts.resource, fields["service"].value, facts.category if category is None else category.value,
+        fields["kind"].value, fields["impact"].value, fields["urgency"].value, fields["severity"].value,
+        fields["priority"].value, team, facts.state,
+    )  # fmt: skip
 
 
 def _fill_impact_and_urgency(fields: dict[str, Decided], *, hint: str | None, policy: Policy) -> None:
@@ -78,11 +77,12 @@ def _fill_priority(fields: dict[str, Decided], *, floor: Decided | None, policy:
             fields["priority"] = Decided(least, f"never below the floor {floor.value}: {floor.reason}", floor.rule)
 
 
-def _fill_owner(fields: dict[str, Decided], facts: Facts, policy: Policy) -> None:
-    """The tier that work starts at, and the one team that owns this tier of the service."""
+def _fill_tier(fields: dict[str, Decided], facts: Facts, policy: Policy) -> str:
+    """The tier that work starts at, and the one team that owns this tier of the service: its name."""
     if "start_tier" not in fields:
         fields["start_tier"] = policy.route(facts)
     tier = int(fields["start_tier"].value or 1)
     service = fields["service"].value
     team = policy.owner(service, tier)
     fields["team"] = Decided(team.name, f"tier {tier} of {service}", fields["start_tier"].rule)
+    return team.name
