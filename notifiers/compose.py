@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from incidents.effects import NoticeKind, Outgoing
+from incidents.story import Story
 from kit.text import header_text
 from kit.tokens import Keyring, Purpose, Token
 from notifiers.mime import address_header, alternative, date_header, ids_header, sound_ids, text_header
 from notifiers.render import render
-from notifiers.story import Story, Voice
+from notifiers.voice import Voice
 from notifiers.wording import Telling, words_for
 
 #: Names the desk in every mail that it sends, so that it knows its own when one comes back (A36).

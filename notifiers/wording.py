@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from incidents.effects import NoticeKind, Outgoing
 from incidents.incident import Incident, Kind
+from incidents.story import Story
 from kit.instants import parse_instant
 from kit.text import clean_text, header_text
 from kit.tokens import Keyring, Purpose, Token
-from notifiers.story import Story, Voice
+from notifiers.voice import Voice
 
 #: What the format of incoming mail recognises as the end of a reply.
 REPLY_MARKER = "-- reply above this line --"

@@ -22,19 +22,20 @@ from incidents.effects import NoticeKind, Outgoing
 from incidents.incident import Incident
 from incidents.person import Person
 from incidents.signal import Mailbox
+from incidents.story import Page, Story
 from kit.text import header_text
 from kit.tokens import Keyring, Purpose
 from notifiers.compose import INSTANCE_HEADER, compose
 from notifiers.errors import TooLong, Unaddressable
 from notifiers.render import OUTPUT_CAP, render
-from notifiers.story import Page, Story, Voice
+from notifiers.voice import Voice
 from notifiers.wording import REPLY_MARKER, TEXT_LIMIT
 
 NOW = datetime(2026, 11, 24, 9, 7, tzinfo=UTC)
 GOLDEN = Path(__file__).parents[1] / "samples" / "outgoing"
 KEYRING = Keyring({1: b"k" * 32}, 1)
 VOICE = Voice(
-    "Example IT", "example.com", "d7k2", Mailbox("desk@example.com", "Example IT"), ZoneInfo("Europe/Berlin"),
+    "Example IT", "d7k2", Mailbox("desk@example.com", "Example IT"), ZoneInfo("Europe/Berlin"),
     {"support": "support@example.com"}, "https://desk.example.com",
 )  # fmt: skip
 PRINTERS = Incident(
