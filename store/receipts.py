@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlalchemy import Connection, select
@@ -30,7 +30,10 @@ _KEEP_RECEIPT = (
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A receipt as its rows will be: the body in compressed parts of 1 MiB under its SHA-256."""
+    """A receipt as its rows will be: the body under its SHA-256, in compressed parts of 1 MiB.
+
+    Beyond one part, `keep_parts` first, so that the lock is never held for long.
+    """
 
     receipt: Receipt
     envelope: str
@@ -62,16 +65,17 @@ def pack(receipt: Receipt) -> Packed:
     )
 
 
-def keep_parts(store: Writable, packed: Packed) -> None:
-    """Keep a body of several parts, each in a transaction of its own; needed before its `keep_receipts`.
+def keep_parts(store: Writable, packed: Packed) -> Packed:
+    """Keep a body of several parts, each in a transaction of its own; what is left to keep with the receipt.
 
     Parts that no receipt followed are swept up by retention; the same body sent again uses them.
     """
-    if len(packed.parts) < 2:  # noqa: PLR2004 - several
-        return
-    for part, compressed in enumerate(packed.parts):
+    if len(packed.parts) == 1:
+        return packed
+    for row in _parts(packed):
         with store.writing() as connection:
-            write_rows(connection, _KEEP_CONTENT, [(packed.content, part, compressed)])
+            write_rows(connection, _KEEP_CONTENT, [row])
+    return replace(packed, parts=())
 
 
 def keep_receipts(connection: Connection, packed: Sequence[Packed]) -> list[Kept]:
@@ -79,8 +83,7 @@ def keep_receipts(connection: Connection, packed: Sequence[Packed]) -> list[Kept
     if not packed:
         return []
     ids = reserve(connection, "receipt", len(packed))
-    bodies = [(one.content, 0, one.parts[0]) for one in packed if len(one.parts) == 1]
-    write_rows(connection, _KEEP_CONTENT, sorted(bodies))
+    write_rows(connection, _KEEP_CONTENT, sorted(row for one in packed for row in _parts(one)))
     rows = [_row(number, one) for number, one in zip(ids, packed, strict=True)]
     if connection.dialect.name != "sqlite":
         rows.sort(key=_by_key)
@@ -116,6 +119,10 @@ def _whole(one: Bodied, parts: list[bytes]) -> bytes:
     if hashlib.sha256(body).digest() != one.content:
         raise Absent(f"The body of receipt {one.id} is not complete in the database; look at its backup.")
     return body
+
+
+def _parts(packed: Packed) -> list[Row]:
+    return [(packed.content, part, compressed) for part, compressed in enumerate(packed.parts)]
 
 
 def _row(number: int, packed: Packed) -> Row:

@@ -119,6 +119,23 @@ def postgresql_url(postgresql_server: Server, postgresql_template: str) -> Itera
     postgresql_server.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+def empty_postgresql_url(postgresql_server: Server) -> Iterator[str]:
+    """A PostgreSQL database with nothing in it."""
+    name = postgresql_server.copy("template1")
+    yield postgresql_server.url(name)
+    postgresql_server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a database may be made, of either kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/triaged.db"
+    url: str = request.getfixturevalue("empty_postgresql_url")
+    return url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest) -> str:
     """A fresh database, of either kind in turn."""

@@ -1,0 +1,218 @@
+"""The one way to write, and the reading beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from store.engine import Store, checkpoint_wal, lock_path, open_store
+from store.errors import Collision, OutcomeUnknown, StoreError
+from store.tables.people import people
+from store.write import in_turns, wait_lock
+
+
+def _add(connection: Connection, *numbers: int) -> None:
+    for number in numbers:
+        connection.execute(insert(people).values(id=number, name="Ana Example"))
+
+
+def _add_and_fail(connection: Connection) -> None:
+    _add(connection, 2)
+    raise ZeroDivisionError
+
+
+def _add_and_cut(store: Store, connection: Connection) -> None:
+    _add(connection, 1)
+    own = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    with store.engine.connect() as other:
+        other.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (own,))
+
+
+def _ids(store: Store) -> list[int]:
+    with store.reading() as connection:
+        return list(connection.execute(select(people.c.id).order_by(people.c.id)).scalars())
+
+
+def test_a_commit_is_flushed_before_it_is_a_commit(sqlite_url: str, postgresql_url: str) -> None:
+    """G1: synchronous is FULL on every connection of SQLite, synchronous_commit on in every PostgreSQL write."""
+    for url, setting, wanted in (
+        (sqlite_url, "PRAGMA synchronous", 2),
+        (sqlite_url, "PRAGMA journal_mode", "wal"),
+        (postgresql_url, "SHOW synchronous_commit", "on"),
+    ):
+        opened = open_store(url)
+        with opened.writing() as first, opened.reading() as second:
+            assert [c.exec_driver_sql(setting).scalar() for c in (first, second)] == [wanted, wanted]
+        opened.close()
+
+
+def test_a_postgresql_write_insists_on_the_full_commit_whatever_the_session_says(postgresql_url: str) -> None:
+    opened = open_store(postgresql_url)
+    with opened.engine.connect() as connection:
+        connection.exec_driver_sql("SET synchronous_commit = off")
+        connection.commit()
+    with opened.writing() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    opened.close()
+
+
+def test_leaving_commits_and_an_error_rolls_back(store: Store) -> None:
+    with store.writing() as connection:
+        _add(connection, 1)
+    with pytest.raises(ZeroDivisionError), store.writing() as connection:
+        _add_and_fail(connection)
+    assert _ids(store) == [1]
+
+
+def test_a_writer_is_free_again_after_an_error(store: Store) -> None:
+    for _ in range(20):  # more than the pool has connections
+        with pytest.raises(Collision), store.writing() as connection:
+            _add(connection, 1, 1)
+    with store.writing() as connection:
+        _add(connection, 1)
+
+
+def test_reading_sees_one_state_and_cannot_write(store: Store) -> None:
+    with store.reading() as connection:
+        assert connection.execute(select(people.c.id)).all() == []
+        with store.writing() as other:
+            _add(other, 1)
+        assert connection.execute(select(people.c.id)).all() == []
+    with pytest.raises(StoreError), store.reading() as connection:
+        _add(connection, 2)
+    assert _ids(store) == [1]
+
+
+def test_the_time_that_the_lock_was_held_is_told(store: Store) -> None:
+    writing = store.writing()
+    with writing as connection:
+        _add(connection, 1)
+    assert 0 < writing.held_seconds < 5
+
+
+def test_threads_of_one_process_queue(sqlite_url: str) -> None:
+    opened = open_store(sqlite_url)
+    entered = threading.Event()
+
+    def write() -> None:
+        with opened.writing() as connection:
+            entered.set()
+            _add(connection, 2)
+
+    with opened.writing() as connection:
+        thread = threading.Thread(target=write)
+        thread.start()
+        _add(connection, 1)
+        assert not entered.wait(0.1)
+    thread.join(10)
+    assert _ids(opened) == [1, 2]
+    opened.close()
+
+
+_HOLD = """
+import sys
+from store.engine import open_store
+from store.tables.people import people
+store = open_store(sys.argv[1])
+with store.writing() as connection:
+    print("held", flush=True)
+    sys.stdin.readline()
+    connection.execute(people.insert().values(id=1, name="Ana Example"))
+store.close()
+"""
+
+
+def test_a_second_process_waits_at_the_file_until_the_first_has_committed(sqlite_url: str) -> None:
+    """Fault 91."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", _HOLD, sqlite_url]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        opened = open_store(sqlite_url)
+        seen: list[int] = []
+
+        def write() -> None:
+            with opened.writing() as connection:
+                seen.extend(connection.execute(select(people.c.id)).scalars())
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        thread.join(10)
+    assert seen == [1]
+    opened.close()
+
+
+def test_the_lock_alone_makes_a_writer_wait(sqlite_url: str, tmp_path: Path) -> None:
+    opened = open_store(sqlite_url)
+    entered = threading.Event()
+
+    def write() -> None:
+        with opened.writing():
+            entered.set()
+
+    fd = wait_lock(lock_path(tmp_path / "triaged.db"))
+    with open(fd, closefd=True):  # noqa: PTH123 - a descriptor, no path
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert not entered.wait(0.1)
+    assert entered.wait(10)
+    thread.join(10)
+    opened.close()
+
+
+def test_a_turn_that_lost_is_taken_again_from_the_start(store: Store) -> None:
+    taken = []
+
+    def take() -> Callable[[Connection], int]:
+        taken.append(number := len(_ids(store)) + 1)
+
+        def save(connection: Connection) -> int:
+            if len(taken) == 1:  # somebody is quicker
+                raise Collision
+            _add(connection, number)
+            return number
+
+        return save
+
+    assert in_turns(store, attempts=3, take=take).value == 1
+    assert len(taken) == 2
+
+
+def test_a_turn_that_always_loses_is_given_up(store: Store) -> None:
+    taken = []
+
+    def save(connection: Connection) -> None:
+        taken.append(1)
+        _add(connection, 1, 1)
+
+    with pytest.raises(Collision):
+        in_turns(store, attempts=3, take=lambda: save)
+    assert len(taken) == 3
+
+
+def test_a_connection_lost_at_the_commit_leaves_the_outcome_open(postgresql_url: str) -> None:
+    """Fault 98: the caller looks the rows up before it answers."""
+    opened = open_store(postgresql_url)
+    with pytest.raises(OutcomeUnknown), opened.writing() as connection:
+        _add_and_cut(opened, connection)
+    assert _ids(opened) == []
+    opened.close()
+
+
+def test_a_checkpoint_moves_the_log_into_the_database(store: Store) -> None:
+    """Fault 95: nothing is left in the log where nobody reads."""
+    with store.writing() as connection:
+        _add(connection, 1)
+    assert checkpoint_wal(store) == 0
