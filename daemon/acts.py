@@ -205,17 +205,18 @@ class Acts:
 
     def merge(self, ref: str, *, into: str, by: Author, now: datetime, reason: str) -> Incident:
         """Make one record of two; gives the one that stays."""
+        stays: list[int] = []
 
         def decide(working: Working, incident: Incident) -> None:
             target = working.incidents.get(working.numbers.get(_number(into), 0))
             if target is None:
                 raise NotFound(f"There is no record {into}")
             away, here = merge(incident, into=target, by=by, at=now, policy=working.desk.policy, reason=reason)
-            apply(working, here)
+            stays[:] = [apply(working, here).id]
             apply(working, away)
 
         self.act(ref, decide, now=now, also=(into,))
-        return self.act(into, lambda _working, _incident: None, now=now)
+        return self._by_id(stays[0], now=now)
 
     def open(
         self, *, by: Author, now: datetime, title: str, text: str, requester: str | None, fields: Mapping[str, str]
@@ -229,7 +230,11 @@ class Acts:
         working = self._load(Needs(addresses={address} if address else set()), people=(), now=now)
         check_role(None, "open", by=by, policy=working.desk.policy)
         person = None if address is None else working.person_at(address, address)
-        facts = Facts("submission", by.name, now, header_text(title), text=text, subject=title, **_known(fields))
+        _check_known(fields)
+        facts = Facts(
+            "submission", by.name, now, header_text(title), text=text, subject=title, service=fields.get("service"),
+            category=fields.get("category"), kind=fields.get("kind"),
+        )  # fmt: skip
         values: dict[str, Any] = {"text": text}
         mailbox = next(iter(working.desk.addresses.values()), None) if person is not None else None
         incident = open_record(
@@ -245,6 +250,7 @@ class Acts:
         return self.act(ref, lambda working, incident: _apply(working, decide(working, incident)), now=now)
 
     def _by_id(self, record: int, *, now: datetime) -> Incident:
+        """A record as it was saved, with its number."""
         working = Working(self._desk(), self._ids, now)
         with self._store.reading() as connection:
             load_records(connection, working, {record})
@@ -275,10 +281,9 @@ def _readers(working: Working, incident: Incident) -> list[Person]:
     return [working.people[person] for person in sorted(ids) if person in working.people]
 
 
-def _known(fields: Mapping[str, str]) -> dict[str, str]:
+def _check_known(fields: Mapping[str, str]) -> None:
     unknown = set(fields) - {"service", "category", "kind"}
     if unknown:
         raise Invalid(f"{', '.join(sorted(unknown))} can't be given at opening; service, category and kind can")
-    return dict(fields)
 
 

@@ -43,6 +43,10 @@ class Desk:
     def address_of(self, mailbox: str | None) -> str | None:
         """The address that a mailbox speaks from; the first one for a record that came by none."""
         for address, name in self.addresses.items():
-            if mailbox is None or name == mailbox:
+            if not address.startswith("*") and (mailbox is None or name == mailbox):
                 return address
         return None
+
+    def mailbox_at(self, address: str) -> str | None:
+        """The entry of ``mailboxes.yml`` that an address in normal form belongs to; ``*@example.com`` takes the rest."""
+        return self.addresses.get(address) or self.addresses.get(f"*@{address.rpartition('@')[2]}")

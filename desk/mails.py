@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from desk.answering import why_unanswered
+from desk.answering import is_automatic, why_unanswered
 from desk.apply import apply
 from desk.arrival import Arrival
 from desk.bounces import take_bounce
@@ -107,7 +107,8 @@ def _set_aside(working: Working, mail: Mail, arrival: Arrival, mailbox: DeskMail
 def _fold(working: Working, letter: Letter, thread: Thread) -> tuple[Disposition, Incident]:
     """A mail joins its record; a person's reply brings back what waited for it or was resolved."""
     incident, mail, at = thread.incident, letter.mail, letter.arrival.received_at
-    if incident.state == "closed" and mail.automatic is None and not _may_reopen_closed(working, incident, letter):
+    by_machine = is_automatic(mail, letter.mailbox)
+    if incident.state == "closed" and not by_machine and not _may_reopen_closed(working, incident, letter):
         return Disposition.OPENED, _open(working, letter, thread, relation="follow_up_of")
     entry = _message_in(working, letter, thread)
     joined = _copied(working, letter, incident)
@@ -115,7 +116,7 @@ def _fold(working: Working, letter: Letter, thread: Thread) -> tuple[Disposition
     incident = apply(
         working, Change(replace(incident, last_message_id=last), at, entries=[entry], participants=joined)
     )
-    if mail.automatic is not None:
+    if by_machine:
         return Disposition.FOLDED, incident
     if incident.state in ("resolved", "closed") and _may_reopen_again(working, incident):
         incident = _reopen(working, letter, incident)
@@ -128,7 +129,7 @@ def _fold(working: Working, letter: Letter, thread: Thread) -> tuple[Disposition
 
 
 def _may_reopen_closed(working: Working, incident: Incident, letter: Letter) -> bool:
-    if letter.mailbox.follow_up != "reopen" or letter.mail.automatic is not None or incident.closed_at is None:
+    if letter.mailbox.follow_up != "reopen" or incident.closed_at is None:
         return False
     within = working.desk.policy.lifecycles[incident.kind].reopen_within
     return incident.resolution != "duplicate" and letter.arrival.received_at - incident.closed_at <= within
@@ -238,11 +239,11 @@ def _copied(working: Working, letter: Letter, incident: Incident) -> Sequence[Pa
     """People in To and Cc become watchers where policy says so, never our own addresses (A17)."""
     if not letter.mailbox.watchers:
         return ()
-    at, own = letter.arrival.received_at, working.desk.addresses
+    at, desk = letter.arrival.received_at, working.desk
     people = []
     for one in letter.mail.copied:
         parsed = parse_address(one.address)
-        if parsed is None or parsed.normal in own:
+        if parsed is None or desk.mailbox_at(parsed.normal) is not None:
             continue
         person = working.person_at(one.address, one.name)
         if person.id != incident.requester:

@@ -53,7 +53,7 @@ def tokens_of(mail: Mail, desk: Desk) -> Iterator[tuple[str, ThreadReason]]:
     """Every token that a mail carries: plus-addresses first, then Message-IDs from the newest to the oldest."""
     for recipient in mail.recipients:
         parsed = parse_address(recipient)
-        if parsed is not None and parsed.plus and parsed.normal in desk.addresses:
+        if parsed is not None and parsed.plus and desk.mailbox_at(parsed.normal):
             yield parsed.plus, ThreadReason.REPLY_ADDRESS
     for message_id in referred(mail):
         own = ours(message_id, desk)
@@ -128,11 +128,8 @@ def _by_subject_tag(working: Working, mail: Mail, sender: Person | None) -> Thre
 
 def _addressed_elsewhere(working: Working, record: Incident, mail: Mail) -> bool:
     """Whether a mail went to another desk address than the record's own, and not to it as well (A20, A30)."""
-    mailboxes = set()
-    for recipient in mail.recipients:
-        parsed = parse_address(recipient)
-        if parsed is not None and parsed.normal in working.desk.addresses:
-            mailboxes.add(working.desk.addresses[parsed.normal])
+    parsed = [parse_address(recipient) for recipient in mail.recipients]
+    mailboxes = {working.desk.mailbox_at(one.normal) for one in parsed if one is not None} - {None}
     own = record.mailbox or next(iter(working.desk.addresses.values()), None)
     return bool(mailboxes) and own not in mailboxes
 
