@@ -73,6 +73,10 @@ class Word(str):
         word.where = where
         return word
 
+    def __reduce__(self) -> tuple[type[Word], tuple[str, Where]]:
+        """What makes it again in another process."""
+        return Word, (str(self), self.where)
+
 
 def expected(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown word: the nearest known one, and those that are known.
