@@ -9,11 +9,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, and_, literal_column, select, update
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    literal_column,
+    select,
+    update,
+)
 
 from kit.instants import from_micros, to_micros
 from kit.text import clean_text
@@ -24,7 +41,6 @@ from store.tables.receipts import receipts
 from store.tables.targets import targets
 
 _LEASED = (receipts, targets, outbox)
-_WAITING = receipts.c.state == literal_column("'waiting'")  # spelled out, as the partial index spells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,60 +73,92 @@ class Lease:
 
 def claim_receipts(connection: Connection, lease: Lease, limit: int) -> list[Claimed]:
     """One suspect alone, else up to ``limit`` fresh receipts, by order of arrival."""
-    rows = _claim(connection, receipts, due=_WAITING, order=(receipts.c.id,), lease=lease, limit=limit)
-    return [
-        Claimed(
-            row.id, row.source, row.format, row.key, from_micros(row.received_at), json.loads(row.envelope),
-            row.content, row.size, row.attempts, json.loads(row.counts or "{}"),
-        )
-        for row in sorted(rows, key=_by_id)
-    ]
+    rows = _claim(connection, receipts, lease=lease, limit=limit)
+    return sorted((_claimed(*row) for row in rows), key=attrgetter("id"))
+
+
+def _claimed(*row: Any) -> Claimed:
+    number, source, form, key, received_at, envelope, content, size, attempts, counts = row
+    envelope = msgspec.json.decode(envelope)
+    counts = msgspec.json.decode(counts) if counts else {}
+    return Claimed(number, source, form, key, from_micros(received_at), envelope, content, size, attempts, counts)
 
 
 def claim_targets(connection: Connection, lease: Lease, limit: int) -> list[Row[Any]]:
     """Targets whose timer is due, the longest overdue first."""
-    due = _due(targets.c.next_at, lease.now)
-    rows = _claim(connection, targets, due=due, order=(targets.c.next_at, targets.c.id), lease=lease, limit=limit)
-    return sorted(rows, key=lambda row: (row.next_at, row.id))
+    rows = _claim(connection, targets, lease=lease, limit=limit)
+    return sorted(rows, key=attrgetter("next_at", "id"))
 
 
 def claim_outbox(connection: Connection, lease: Lease, *, state: str, limit: int) -> list[Row[Any]]:
     """Rows of the outbox in ``state`` that are due, critical ones first."""
-    due = and_(outbox.c.state == state, _due(outbox.c.next_at, lease.now))
-    order = (outbox.c.rank, outbox.c.next_at, outbox.c.id)
-    rows = _claim(connection, outbox, due=due, order=order, lease=lease, limit=limit)
-    return sorted(rows, key=lambda row: (row.rank, row.next_at, row.id))
+    rows = _claim(connection, outbox, lease=lease, limit=limit, in_state=state)
+    return sorted(rows, key=attrgetter("rank", "next_at", "id"))
 
 
-def _due(next_at: Column[int], now: datetime) -> ColumnElement[bool]:
-    return and_(next_at.is_not(None), next_at <= to_micros(now))
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What makes a row of a table due, in which order, and what a claim tells of it."""
+
+    due: ColumnElement[bool]
+    order: tuple[Column[Any], ...]
+    told: tuple[Column[Any], ...]
 
 
-def _by_id(row: Row[Any]) -> int:
-    return int(row.id)
+_NOW = bindparam("now", type_=BigInteger)
+_SHAPES = {
+    receipts: _Shape(
+        receipts.c.state == literal_column("'waiting'"),  # spelled out, as the partial index spells it
+        (receipts.c.id,),
+        tuple(receipts.c[field.name] for field in fields(Claimed)),
+    ),
+    targets: _Shape(
+        and_(targets.c.next_at.is_not(None), targets.c.next_at <= _NOW),
+        (targets.c.next_at, targets.c.id),
+        tuple(targets.c),
+    ),
+    outbox: _Shape(
+        and_(outbox.c.state == bindparam("in_state"), outbox.c.next_at.is_not(None), outbox.c.next_at <= _NOW),
+        (outbox.c.rank, outbox.c.next_at, outbox.c.id),
+        tuple(outbox.c),
+    ),
+}
 
 
 def _claim(
-    connection: Connection,
-    table: Table,
-    *,
-    due: ColumnElement[bool],
-    order: tuple[Column[int], ...],
-    lease: Lease,
-    limit: int,
+    connection: Connection, table: Table, *, lease: Lease, limit: int, **more: str
 ) -> Sequence[Row[Any]]:
     """Lease one suspect, else fresh rows."""
-    lost = and_(due, table.c.lease_owner.is_not(None), table.c.lease_until <= to_micros(lease.now))
+    given = {
+        "owner": lease.owner, "now": to_micros(lease.now), "until": to_micros(lease.now + lease.length),
+        "limit": limit, **more,
+    }
+    return connection.execute(_suspect(table), given).all() or connection.execute(_fresh(table), given).all()
+
+
+@cache
+def _suspect(table: Table) -> Executable:
+    """Take the row whose lease has been over the longest, and count the take where the table counts."""
+    lost = and_(table.c.lease_owner.is_not(None), table.c.lease_until <= _NOW)
+    wanted = select(table.c.id).where(_SHAPES[table].due, lost).order_by(table.c.lease_until, table.c.id).limit(1)
     counted = {"attempts": table.c.attempts + 1} if "attempts" in table.c else {}
-    suspect = select(table.c.id).where(lost).order_by(table.c.lease_until, table.c.id).limit(1)
-    fresh = select(table.c.id).where(due, table.c.lease_owner.is_(None)).order_by(*order).limit(limit)
-    for wanted, change in ((suspect, counted), (fresh, {})):
-        values = {"lease_owner": lease.owner, "lease_until": to_micros(lease.now + lease.length), **change}
-        ids = wanted.with_for_update(skip_locked=True).scalar_subquery()
-        rows = connection.execute(update(table).where(table.c.id.in_(ids)).values(values).returning(*table.c)).all()
-        if rows:
-            return rows
-    return []
+    return _take(table, wanted, **counted)
+
+
+@cache
+def _fresh(table: Table) -> Executable:
+    """Take rows that nobody has had since they last settled."""
+    shape = _SHAPES[table]
+    wanted = select(table.c.id).where(shape.due, table.c.lease_owner.is_(None)).order_by(*shape.order)
+    return _take(table, wanted.limit(bindparam("limit")))
+
+
+def _take(table: Table, wanted: Select[Any], **more: ColumnElement[int]) -> Executable:
+    ids = wanted.with_for_update(skip_locked=True).scalar_subquery()
+    change = update(table).where(table.c.id.in_(ids))
+    return change.values(lease_owner=bindparam("owner"), lease_until=bindparam("until"), **more).returning(
+        *_SHAPES[table].told
+    )
 
 
 def extend_leases(connection: Connection, lease: Lease) -> None:
