@@ -1,0 +1,248 @@
+"""The outbox in two rounds: a worker composes what waits, and the daemon hands over what is ready.
+
+Both are plain functions of the store and ``now``. Bytes are kept before the first hand-over, so whatever crashes
+between the relay's yes and our mark, the mail that comes twice is the same mail (faults 77 and 82).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from incidents.effects import PAGES, OutboxState, Outgoing
+from incidents.story import Story
+from kit.backoff import backoff
+from kit.tokens import Keyring
+from notifiers.compose import compose
+from notifiers.mime import ascii_address
+from notifiers.spec import Handed, Outcome, Parcel, Relay, RelayUnreachable
+from notifiers.voice import Voice
+from store.claims import Lease, claim_outbox, extend_leases
+from store.engine import Store
+from store.errors import StoreError
+from store.outbox import (
+    Delivery,
+    Verdict,
+    escalate_at_once,
+    keep_deliveries,
+    keep_verdicts,
+    load_stories,
+    outgoing_of,
+    overtaken,
+)
+
+LEASE = timedelta(seconds=60)
+FIRST_PAUSE = timedelta(seconds=30)
+MOST_PAUSE = timedelta(hours=1)
+#: A page is no good an hour late, so it is tried more often.
+MOST_PAUSE_OF_PAGE = timedelta(minutes=2)
+#: Takes of a row alone after which composing it is given up: it took its worker down each time.
+MOST_TAKES = 3
+
+
+@dataclass(slots=True)
+class Composed:
+    """What one round of composing did: mails made ready, and those that became none, with the error of each."""
+
+    ready: int = 0
+    superseded: int = 0
+    dead: dict[int, Exception | None] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there was anything to do."""
+        return bool(self.ready or self.superseded or self.dead)
+
+
+@dataclass(slots=True)
+class Handover:
+    """What one round of handing over did, in mails. ``untried`` stay as they were; ``trouble`` is the relay's.
+
+    ``dead_pages`` are pages that reached nobody; ``escalated`` how many escalations go on at once for that.
+    """
+
+    delivered: int = 0
+    delayed: int = 0
+    failed: int = 0
+    expired: int = 0
+    superseded: int = 0
+    untried: int = 0
+    dead_pages: list[int] = field(default_factory=list)
+    escalated: int = 0
+    trouble: str | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether another round at once may find more to do."""
+        return bool(self.delivered or self.delayed or self.failed or self.expired or self.superseded)
+
+
+# ---------------------------------------------------------------------- compose
+
+
+def compose_round(
+    store: Store, voice: Voice, keyring: Keyring, *, owner: str, now: datetime, limit: int = 100
+) -> Composed:
+    """Make mails of what waits and is due, critical ones first; one that can't be made holds up no other."""
+    done = Composed()
+    claimed = _claim(store, OutboxState.WAITING, owner=owner, now=now, limit=limit)
+    if not claimed:
+        return done
+    with store.reading() as connection:
+        stories = load_stories(connection, claimed)
+        old = overtaken(connection, claimed)
+    verdicts = []
+    for one in claimed:
+        if one.id in old:
+            done.superseded += 1
+            verdicts.append(Verdict(one, OutboxState.SUPERSEDED))
+        else:
+            verdicts.append(_composed(one, stories[one.id], voice, keyring=keyring, now=now, done=done))
+    with store.writing() as connection:
+        keep_verdicts(connection, owner, verdicts)
+        escalate_at_once(connection, [one for one in claimed if one.id in done.dead], now)
+    return done
+
+
+def _composed(
+    one: Outgoing, story: Story, voice: Voice, *, keyring: Keyring, now: datetime, done: Composed
+) -> Verdict:
+    if one.attempts >= MOST_TAKES:
+        done.dead[one.id] = None
+        return Verdict(one, OutboxState.DEAD, reason="killed_its_worker")
+    try:
+        body = compose(one, story, voice, now=now, keyring=keyring)
+    except Exception as error:  # noqa: BLE001 - whatever a text does to us, the other mails go out
+        done.dead[one.id] = error
+        return Verdict(one, OutboxState.DEAD, reason=getattr(error, "code", "not_composed"))
+    done.ready += 1
+    return Verdict(one, OutboxState.READY, next_at=now, attempts=0, body=body)
+
+
+def _claim(store: Store, state: OutboxState, *, owner: str, now: datetime, limit: int) -> list[Outgoing]:
+    with store.writing() as connection:
+        rows = claim_outbox(connection, Lease(owner, now, LEASE), state=state, limit=limit)
+    return [outgoing_of(row) for row in rows]
+
+
+# ---------------------------------------------------------------------- hand over
+
+
+async def handover_round(store: Store, relay: Relay, *, owner: str, now: datetime, limit: int = 100) -> Handover:
+    """Hand over what is ready and due, critical ones first. All work on the store is done beside the loop.
+
+    A relay that takes no connection is no attempt: the rows stay as they are, and ``trouble`` asks the caller to
+    wait before the next round (`pause_after`), so that all of them go at once when it is back (fault 81).
+    """
+    done = Handover()
+    going, verdicts = await asyncio.to_thread(_due, store, owner=owner, now=now, limit=limit, done=done)
+    results: Sequence[Handed | None] = [None] * len(going)
+    if going:
+        parcels = [Parcel(ascii_address(one.recipient), one.body or b"") for one in going]
+        try:
+            async with _kept(store, owner, now):
+                results = await relay.hand_over(parcels)
+        except RelayUnreachable as trouble:
+            done.trouble = str(trouble)
+    verdicts += [_verdict(one, handed, now, done) for one, handed in zip(going, results, strict=True)]
+    attempts = [
+        Delivery(one.id, handed.outcome, handed.code, handed.text)
+        for one, handed in zip(going, results, strict=True)
+        if handed is not None
+    ]
+    if verdicts:
+        await asyncio.to_thread(_keep, store, verdicts, attempts, owner=owner, now=now, done=done)
+    return done
+
+
+def _due(
+    store: Store, *, owner: str, now: datetime, limit: int, done: Handover
+) -> tuple[list[Outgoing], list[Verdict]]:
+    """What is to be handed over, and what is not any more: too late, or overtaken by newer news."""
+    claimed = _claim(store, OutboxState.READY, owner=owner, now=now, limit=limit)
+    if not claimed:
+        return [], []
+    with store.reading() as connection:
+        old = overtaken(connection, claimed)
+    going: list[Outgoing] = []
+    verdicts: list[Verdict] = []
+    for one in claimed:
+        if one.expires_at <= now:
+            done.expired += 1
+            verdicts.append(Verdict(one, OutboxState.DEAD, reason="expired"))
+        elif one.id in old:
+            done.superseded += 1
+            verdicts.append(Verdict(one, OutboxState.SUPERSEDED))
+        else:
+            going.append(one)
+    return going, verdicts
+
+
+@asynccontextmanager
+async def _kept(store: Store, owner: str, now: datetime) -> AsyncIterator[None]:
+    """Keep the leases of this round alive, however slow the relay is."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            lease = Lease(owner, now + timedelta(seconds=loop.time() - begun), LEASE)
+            with suppress(StoreError):  # the next one may find the database back
+                await asyncio.to_thread(_extend, store, lease)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+
+
+def _extend(store: Store, lease: Lease) -> None:
+    with store.writing() as connection:
+        extend_leases(connection, lease)
+
+
+def _verdict(one: Outgoing, handed: Handed | None, now: datetime, done: Handover) -> Verdict:
+    """What the relay's word means for the row."""
+    if handed is None:
+        done.untried += 1
+        return Verdict(one, OutboxState.READY, next_at=one.next_at)
+    attempts = one.attempts + 1
+    if handed.outcome is Outcome.DELIVERED:
+        done.delivered += 1
+        return Verdict(one, OutboxState.DELIVERED, attempts=attempts)
+    if handed.outcome is Outcome.FAILED:
+        done.failed += 1
+        return Verdict(one, OutboxState.DEAD, reason="refused", attempts=attempts)
+    done.delayed += 1
+    most = MOST_PAUSE_OF_PAGE if one.kind in PAGES else MOST_PAUSE
+    pause = backoff(attempts, first=FIRST_PAUSE, most=most, chance=_chance())
+    return Verdict(one, OutboxState.READY, next_at=min(now + pause, one.expires_at), attempts=attempts)
+
+
+def _keep(
+    store: Store, verdicts: Sequence[Verdict], attempts: Sequence[Delivery], *, owner: str, now: datetime,
+    done: Handover,
+) -> None:  # fmt: skip
+    dead = [one.outgoing for one in verdicts if one.state == OutboxState.DEAD]
+    done.dead_pages = [one.id for one in dead if one.kind in PAGES]
+    with store.writing() as connection:
+        keep_deliveries(connection, attempts, now)
+        keep_verdicts(connection, owner, verdicts)
+        done.escalated = escalate_at_once(connection, dead, now)
+
+
+def pause_after(troubles: int) -> timedelta:
+    """How long to leave a relay alone that took no connection ``troubles`` times running."""
+    return backoff(troubles, first=FIRST_PAUSE, most=MOST_PAUSE_OF_PAGE, chance=_chance())
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads retries, no secret
