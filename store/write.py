@@ -21,11 +21,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from store.errors import Collision, OutcomeUnknown, StoreError, StoreUnavailable, wrap, wrap_file, wrapping
+from store.errors import Collision, OutcomeUnknown, Rejected, StoreError, StoreUnavailable, wrap, wrap_file, wrapping
 
 T = TypeVar("T")
 
 _LONGEST_PAUSE_SECONDS = 0.02
+_IN_TRANSACTION = 2  # libpq's PQTRANS_INTRANS: begun, and no statement has failed
 
 
 class Writing:
@@ -82,8 +83,11 @@ class Writing:
             raise found from error
 
     def _commit(self) -> None:
+        """Commit, or raise: both databases take a commit after a failure that nobody raised, and keep nothing."""
         try:
             with wrapping():
+                if not self._is_whole():
+                    raise Rejected("A statement failed in a transaction that went on; nothing of it is kept.")
                 self._connection.commit()
         except StoreUnavailable as error:
             raise OutcomeUnknown from error
@@ -91,6 +95,12 @@ class Writing:
             with suppress(DBAPIError):
                 self._connection.rollback()
             raise
+
+    def _is_whole(self) -> bool:
+        driver: Any = self._connection.connection.driver_connection
+        if self._lock is not None:
+            return bool(driver.in_transaction)
+        return bool(driver.info.transaction_status == _IN_TRANSACTION)
 
     def _end(self) -> None:
         self.held_seconds = time.monotonic() - self._began_at if self._began_at else 0.0

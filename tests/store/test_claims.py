@@ -18,7 +18,9 @@ from store.claims import (
     claim_targets,
     extend_leases,
     finish_receipts,
+    put_back,
     quarantine_receipts,
+    record_progress,
     release,
     settle_outbox,
     settle_targets,
@@ -142,6 +144,23 @@ def test_a_verdict_of_one_who_lost_the_lease_changes_nothing(store: Store) -> No
     with pytest.raises(LeaseLost), store.writing() as connection:
         quarantine_receipts(connection, "stopped", errors={first: "slow"}, now=NOW)
     _finish(store, "b", first)
+
+
+def test_a_failed_turn_gives_back_what_it_has_to_be_taken_one_by_one(store: Store) -> None:
+    first, second = _keep(store, 2)
+    _claim(store, "a")
+    with store.writing() as connection:
+        put_back(connection, "a", [first, second], now=NOW)
+    assert [_claim(store, "a"), _claim(store, "a")] == [{first: 1}, {second: 1}]
+
+
+def test_how_far_a_long_receipt_got_is_told_to_the_next_turn(store: Store) -> None:
+    [number] = _keep(store, 1)
+    _claim(store, "a")
+    with store.writing() as connection:
+        record_progress(connection, "a", counts={number: {"opened": 500}})
+        [claimed] = claim_receipts(connection, Lease("b", LATER, LENGTH), 1)
+    assert claimed.counts == {"opened": 500}
 
 
 def test_two_workers_at_once_share_the_inbox(postgresql_url: str) -> None:

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from store.engine import Store, checkpoint_wal, lock_path, open_store
-from store.errors import Collision, OutcomeUnknown, StoreError
+from store.errors import Collision, OutcomeUnknown, Rejected, StoreError
 from store.tables.people import people
 from store.write import in_turns, wait_lock
 
@@ -25,6 +27,12 @@ def _add(connection: Connection, *numbers: int) -> None:
 def _add_and_fail(connection: Connection) -> None:
     _add(connection, 2)
     raise ZeroDivisionError
+
+
+def _add_and_ignore(connection: Connection, failing: str) -> None:
+    _add(connection, 1)
+    with suppress(DBAPIError):
+        connection.exec_driver_sql(failing)
 
 
 def _add_and_cut(store: Store, connection: Connection) -> None:
@@ -76,6 +84,20 @@ def test_a_writer_is_free_again_after_an_error(store: Store) -> None:
             _add(connection, 1, 1)
     with store.writing() as connection:
         _add(connection, 1)
+
+
+def test_a_failure_that_nobody_raised_is_never_taken_for_kept(postgresql_url: str, sqlite_url: str) -> None:
+    """G1: both databases accept the commit of a transaction that they have given up already."""
+    opened = open_store(postgresql_url)
+    with pytest.raises(Rejected), opened.writing() as connection:
+        _add_and_ignore(connection, "SELECT nothing FROM nowhere")
+    assert _ids(opened) == []
+    opened.close()
+    opened = open_store(sqlite_url)
+    with pytest.raises(Rejected), opened.writing() as connection:
+        _add_and_ignore(connection, "INSERT OR ROLLBACK INTO people (id, name) VALUES (1, 'Ana Example')")
+    assert _ids(opened) == []
+    opened.close()
 
 
 def test_reading_sees_one_state_and_cannot_write(store: Store) -> None:
