@@ -21,13 +21,17 @@ class CategoryLine:
     )
 
 
-def make_categories(written: Mapping[Word, CategoryLine], known: Known) -> Mapping[str, Category]:
-    """The categories, each below one that is there."""
-    for name, line in written.items():
+def check_categories(written: Mapping[Word, CategoryLine], known: Known) -> None:
+    """Each is below one that is there, and its owner exists."""
+    known.check("team", [line.owner for line in written.values()])
+    for name in written:
         above = name.rpartition(".")[0]
         if above and above not in written and above not in known.problems.lost:
             known.problems.add(name.where, f"there is no category {above!r} above it, {expected(above, written)}")
-        known.check("team", [line.owner] if line.owner is not None else [])
+
+
+def make_categories(written: Mapping[Word, CategoryLine]) -> Mapping[str, Category]:
+    """The categories by name."""
     return {
         str(name): Category(str(name), line.label, None if line.owner is None else str(line.owner))
         for name, line in written.items()

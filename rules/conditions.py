@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from rules.asked import Asked
 from rules.language import Language
 from rules.patterns import compile_globs, compile_pattern, linear_pattern
-from rules.problems import Problems, Word
+from rules.problems import Word
 from rules.reading import setting
 
 ORIGINS = ("mail", "alert", "submission")
@@ -69,8 +69,8 @@ _WHOLE = ("kind", "priority", "severity", "impact", "urgency", "team", "state")
 _STARRED = ("source", "sender", "recipient", "resource")
 
 
-def compile_conditions(asks: Conditions, language: Language, problems: Problems) -> Holds:
-    """One function for all matchers of a rule; a condition in CEL that cannot be read is told."""
+def compile_conditions(asks: Conditions, language: Language) -> Holds:
+    """One function for all matchers of a rule."""
     parts: list[Holds] = []
     if asks.origin:
         parts.append(_origin(frozenset(asks.origin)))
@@ -86,7 +86,7 @@ def compile_conditions(asks: Conditions, language: Language, problems: Problems)
     if asks.text:
         parts.append(_text(asks.text))
     if asks.when is not None:
-        parts += _when(asks.when, language, problems)
+        parts.append(language.compile(asks.when))
     return _all(parts)
 
 
@@ -180,14 +180,6 @@ def _text(phrases: Phrases) -> Holds:
     if all(isinstance(phrase, Word) for phrase in phrases):
         return lambda asked: found(asked.folded(), "")
     return lambda asked: found(asked.folded(), asked.written())
-
-
-def _when(text: Word, language: Language, problems: Problems) -> list[Holds]:
-    try:
-        return [language.compile(text)]
-    except ValueError as error:
-        problems.add(text.where, str(error))
-        return []
 
 
 def _all(parts: Sequence[Holds]) -> Holds:

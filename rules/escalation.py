@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from incidents.escalation import Path, Step
 from rules.known import Known
 from rules.language import Language
-from rules.lines import FirstMatch, Line, compile_lines
+from rules.lines import FirstMatch, Line, check_lines, compile_lines
 from rules.phrases import read_phrase
 from rules.problems import NOWHERE, Where, Word
 from rules.reading import setting
@@ -72,30 +72,29 @@ class EscalationFile:
     where: Where = NOWHERE
 
 
-def make_paths(written: EscalationFile, known: Known) -> Mapping[str, Path]:
-    """The paths, whom they tell checked."""
+def check_escalation(written: EscalationFile, known: Known) -> None:
+    """The paths are complete, tell somebody who exists, and the list always names one."""
     for lines in written.paths.values():
         _check_path(lines, known)
+    known.check("path", [line.path for line in written.use if line.path != NO_PATH])
+    check_lines(written.use, known, written.where)
+    if written.pages.most_per_hour < 1:
+        known.problems.add(written.where, "pages.most_per_hour is below 1, expected at least 1")
+
+
+def make_paths(written: EscalationFile) -> Mapping[str, Path]:
+    """The paths."""
     return {
         str(name): Path(
-            str(name),
-            tuple(Step(step.after, str(step.tell), step.because) for step in lines.steps),
-            lines.repeat,
+            str(name), tuple(Step(step.after, str(step.tell), step.because) for step in lines.steps), lines.repeat
         )
         for name, lines in written.paths.items()
     }
 
 
-def compile_use(written: EscalationFile, known: Known, language: Language) -> FirstMatch[str | None] | None:
+def compile_use(written: EscalationFile, language: Language) -> FirstMatch[str | None]:
     """The name of the path that a record is given."""
-    known.check("path", [line.path for line in written.use if line.path != NO_PATH])
-    return compile_lines(
-        written.use,
-        lambda line: None if line.path == NO_PATH else str(line.path),
-        list_at=written.where,
-        known=known,
-        language=language,
-    )
+    return compile_lines(written.use, lambda line: None if line.path == NO_PATH else str(line.path), language)
 
 
 def _check_path(lines: PathLines, known: Known) -> None:

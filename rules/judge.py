@@ -10,7 +10,6 @@ from typing import NamedTuple
 from incidents.assessment import LEVELS, WORDS, Decided
 from rules.asked import Asked
 from rules.conditions import ORIGINS, Holds, compile_conditions
-from rules.known import Known
 from rules.language import Language
 from rules.policy import Judged
 from rules.priority import Effects, Floor, PriorityFile, Rule
@@ -33,7 +32,7 @@ _UNORDERED = -1  # the rank of a value that no later one is stronger than
 
 
 def compile_judge(
-    written: PriorityFile, find_service: Callable[[Asked], Decided], known: Known, language: Language
+    written: PriorityFile, find_service: Callable[[Asked], Decided], language: Language
 ) -> Callable[[Asked], Judged]:
     """One function for all rules and floors. Floors go first: what they set beside goes before what rules set.
 
@@ -42,7 +41,7 @@ def compile_judge(
     by_origin: dict[str, list[_Spoken]] = {origin: [] for origin in ORIGINS}
     rules: list[Rule | Floor] = [*written.floors, *written.all]
     for rule in rules:
-        spoken = _spoken(rule, known, language)
+        spoken = _spoken(rule, language)
         for origin in rule.origin or ORIGINS:
             by_origin[origin].append(spoken)
 
@@ -72,8 +71,8 @@ def _strongest(spoken: Sequence[_Spoken]) -> tuple[dict[str, Decided], Decided |
     return {name: decided for name, (_, decided) in said.items()}, floor
 
 
-def _spoken(rule: Rule | Floor, known: Known, language: Language) -> _Spoken:
-    holds = compile_conditions(replace(rule, origin=()), language, known.problems)
+def _spoken(rule: Rule | Floor, language: Language) -> _Spoken:
+    holds = compile_conditions(replace(rule, origin=()), language)
     values = []
     for each in fields(Effects):
         value = getattr(rule.set, each.name)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
 from incidents.incident import OPEN_STATES
 from incidents.lifecycle import Lifecycle, Move, State
+from rules.known import Known
 from rules.moves import read_moves
 from rules.problems import NOWHERE, Problems, Where, Word, expected
 from rules.reading import setting
 
 STATES = (*OPEN_STATES, "resolved", "closed")
 FIRST = "new"
+NEEDED = (FIRST, "working", "resolved", "closed")
 Need = Literal["assignee", "vendor_reference", "vendor_promise", "symptom", "cause", "fix", "check"]
 Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 
@@ -80,16 +82,23 @@ class _Life(NamedTuple):
     reopen_within: timedelta | None
 
 
+def check_lifecycle(written: LifecycleFile, known: Known) -> None:
+    """Both lives are complete, without dead ends, and use words that exist."""
+    make_lifecycles(written, clock_stops_in=(), problems=known.problems)
+
+
 def make_lifecycles(
     written: LifecycleFile, *, clock_stops_in: Collection[str], problems: Problems
 ) -> Mapping[str, Lifecycle]:
-    """The lives of both kinds, without dead ends."""
+    """The lives of both kinds; what is wrong with them is told."""
     lives: dict[str, _Life] = {}
     made: dict[str, Lifecycle] = {}
     for kind in ("incident", "service_request"):
         lines: KindLines = getattr(written, kind)
+        before = len(problems.errors)
         life = _put_together(lines, lives.get(lines.extends or ""), problems)
-        _check(life, lines, problems)
+        if len(problems.errors) == before:
+            _check(life, lines, problems)
         lives[kind] = life
         made[kind] = _lifecycle(kind, life, clock_stops_in)
     return made
@@ -100,7 +109,7 @@ def _put_together(lines: KindLines, base: _Life | None, problems: Problems) -> _
     for name, line in lines.states.items():
         if name not in STATES:
             problems.add(name.where, f"there is no state {name!r}, {expected(name, STATES)}")
-        states[str(name)] = line if line.label is not None or str(name) not in states else _relabel(states[name], line)
+        states[str(name)] = _changed(states[name], line) if name in states else line
     moves = dict(base.moves) if base else {}
     for word in lines.without:
         if word not in states:
@@ -119,9 +128,9 @@ def _put_together(lines: KindLines, base: _Life | None, problems: Problems) -> _
     return _Life(states, moves, times["after"], times["within"])
 
 
-def _relabel(old: StateLine, new: StateLine) -> StateLine:
-    """A state that another kind changed: its label stays unless a new one is said."""
-    return StateLine(label=old.label, needs=new.needs, stays_for=new.stays_for, final=new.final)
+def _changed(old: StateLine, new: StateLine) -> StateLine:
+    """A state of another kind with what is said anew; the rest stays."""
+    return replace(old, **{each.name: value for each in fields(new) if (value := getattr(new, each.name))})
 
 
 def _bridge(moves: Mapping[tuple[str, str], Move], gone: str) -> dict[tuple[str, str], Move]:
@@ -138,8 +147,6 @@ def _bridge(moves: Mapping[tuple[str, str], Move], gone: str) -> dict[tuple[str,
 
 def _check(life: _Life, lines: KindLines, problems: Problems) -> None:
     """No state that is never reached, and none from which nothing ends."""
-    if problems.errors:
-        return
     forward = _reach(FIRST, [(start, end) for start, end in life.moves])
     finals = [name for name, line in life.states.items() if line.final]
     backward = {name for final in finals for name in _reach(final, [(end, start) for start, end in life.moves])}
@@ -150,8 +157,9 @@ def _check(life: _Life, lines: KindLines, problems: Problems) -> None:
             )
         elif name not in backward:
             problems.add(lines.where, f"the state {name!r} is a dead end, expected moves from it to a final state")
-    if FIRST not in life.states or not finals:
-        problems.add(lines.where, f"expected a state {FIRST!r} and one that is final")
+    for name in NEEDED:
+        if name not in life.states:
+            problems.add(lines.where, f"there is no state {name!r}, expected it: the desk itself moves records to it")
     if life.close_after is None:
         problems.add(lines.where, "no move says when what is resolved closes, expected resolved -> closed (after 5d)")
     if life.reopen_within is None:

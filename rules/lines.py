@@ -40,21 +40,22 @@ class FirstMatch(Generic[_Value]):
         return self.rest
 
 
-def compile_lines(
-    lines: Sequence[_Line], value: Callable[[_Line], _Value], *, list_at: Where, known: Known, language: Language
-) -> FirstMatch[_Value] | None:
-    """The list as one function; None, with the problem, where its last line does not always fit."""
+def check_lines(lines: Sequence[Line], known: Known, list_at: Where) -> None:
+    """The words of the lines are names, the last one fits always, and none stands where it is never reached."""
     problems = known.problems
     for line in lines:
         known.check_conditions(line)
         if line.otherwise and not always(line):
             problems.add(line.where, "this line says otherwise and matchers, expected one or the other")
-    _warn_unreachable(lines, problems)
-    compiled = [(compile_conditions(line, language, problems), value(line)) for line in lines]
     if not lines or not always(lines[-1]):
         place = lines[-1].where if lines else list_at
         problems.add(place, "the list does not end with a line that always fits, expected otherwise: true at its end")
-        return None
+    _warn_unreachable(lines, problems)
+
+
+def compile_lines(lines: Sequence[_Line], value: Callable[[_Line], _Value], language: Language) -> FirstMatch[_Value]:
+    """The list as one function; its last line fits always."""
+    compiled = [(compile_conditions(line, language), value(line)) for line in lines]
     return FirstMatch(tuple(compiled[:-1]), compiled[-1][1])
 
 

@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from rules.categories import CategoryLine, make_categories
-from rules.escalation import EscalationFile, PageLimits, compile_use, make_paths
+from rules.categories import CategoryLine, check_categories
+from rules.escalation import EscalationFile, check_escalation
 from rules.gaps import warn_of_gaps
-from rules.judge import compile_judge
 from rules.known import ROLES, Known
 from rules.language import Language
-from rules.lifecycle import STATES, ComingBack, LifecycleFile, make_lifecycles
-from rules.mailboxes import AutomaticMail, MailboxesFile, make_mailboxes
+from rules.lifecycle import STATES, LifecycleFile, check_lifecycle
+from rules.mailboxes import MailboxesFile, check_mailboxes
+from rules.make import Written, make_policy
 from rules.nodes import read_nodes
-from rules.oncall import OncallFile, make_rotations
-from rules.people import PersonLine, make_agents
-from rules.permissions import PermissionLine, make_permissions
-from rules.policy import Limits, Policy, Questions
-from rules.priority import PriorityFile, check_rules, make_matrices, make_severity
+from rules.oncall import OncallFile, check_oncall
+from rules.people import PersonLine, check_people
+from rules.permissions import PermissionLine, check_permissions
+from rules.policy import Policy
+from rules.priority import PriorityFile, check_priority
 from rules.problems import Problem, Problems, Where, Word, expected
 from rules.reading import BAD, read_value
-from rules.routing import RoutingFile, compile_routing
-from rules.services import CATCH_ALL, ServicesFile, compile_finder, make_services, make_teams
-from rules.sla import SlaFile, compile_promises
+from rules.routing import RoutingFile, check_routing
+from rules.services import ServicesFile, check_services
+from rules.sla import SlaFile, check_sla
 
-#: Every file of a policy, and what it must hold.
-FILES: Mapping[str, Any] = {
-    "services.yml": ServicesFile,
-    "people.yml": Mapping[Word, PersonLine],
-    "priority.yml": PriorityFile,
-    "routing.yml": RoutingFile,
-    "sla.yml": SlaFile,
-    "escalation.yml": EscalationFile,
-    "oncall.yml": OncallFile,
-    "lifecycle.yml": LifecycleFile,
-    "categories.yml": Mapping[Word, CategoryLine],
-    "permissions.yml": Mapping[Word, PermissionLine],
-    "mailboxes.yml": MailboxesFile,
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a file must hold, and what is checked once all files are read."""
+
+    holds: Any
+    check: Callable[[Any, Known], None]
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "services.yml": _Kind(ServicesFile, check_services),
+    "people.yml": _Kind(Mapping[Word, PersonLine], check_people),
+    "priority.yml": _Kind(PriorityFile, check_priority),
+    "routing.yml": _Kind(RoutingFile, check_routing),
+    "sla.yml": _Kind(SlaFile, check_sla),
+    "escalation.yml": _Kind(EscalationFile, check_escalation),
+    "oncall.yml": _Kind(OncallFile, check_oncall),
+    "lifecycle.yml": _Kind(LifecycleFile, check_lifecycle),
+    "categories.yml": _Kind(Mapping[Word, CategoryLine], check_categories),
+    "permissions.yml": _Kind(Mapping[Word, PermissionLine], check_permissions),
+    "mailboxes.yml": _Kind(MailboxesFile, check_mailboxes),
 }
+#: Every file of a policy, and what it must hold.
+FILES: Mapping[str, Any] = {name: kind.holds for name, kind in _KINDS.items()}
 #: Files of the contract that a later version reads.
 LATER_FILES = ("fields.yml", "heartbeats.yml", "audiences.yml")
 
@@ -61,33 +71,25 @@ class Loaded(NamedTuple):
     warnings: Sequence[Problem]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """The files, read; each None where it could not be."""
-
-    services: ServicesFile | None
-    people: Mapping[Word, PersonLine] | None
-    priority: PriorityFile | None
-    routing: RoutingFile | None
-    sla: SlaFile | None
-    escalation: EscalationFile | None
-    oncall: OncallFile | None
-    lifecycle: LifecycleFile | None
-    categories: Mapping[Word, CategoryLine] | None
-    permissions: Mapping[Word, PermissionLine] | None
-    mailboxes: MailboxesFile | None
-
-
 def load_policy(files: Mapping[str, PolicyFile], *, framework: str, zone: ZoneInfo) -> Loaded:
     """The policy that ``files`` (by name, pack and organisation together) say; ``zone`` is the desk's."""
     problems = Problems()
     for name, file in files.items():
         if name not in FILES:
             problems.add(Where(file.path, 1), _no_file(name))
-    read = _Files(**{name.removesuffix(".yml"): _read(name, files, problems) for name in FILES})
-    policy = _put_together(read, Known(_names(read), problems), framework, zone, version_of(files))
-    errors = sorted(problems.errors, key=lambda problem: (problem.where.file, problem.where.line))
-    return Loaded(None if errors else policy, errors, problems.warnings)
+    read = {name.removesuffix(".yml"): _read(name, files, problems) for name in FILES}
+    known = Known(_names(read), problems, Language(zone))
+    for name, kind in _KINDS.items():
+        written = read[name.removesuffix(".yml")]
+        if written is not None:
+            kind.check(written, known)
+    if problems.errors:
+        errors = sorted(problems.errors, key=lambda problem: (problem.where.file, problem.where.line))
+        return Loaded(None, errors, problems.warnings)
+    whole = Written(**read)
+    policy = make_policy(whole, framework=framework, zone=zone, version=version_of(files))
+    warn_of_gaps(policy, whole.services.services, problems)
+    return Loaded(policy, (), problems.warnings)
 
 
 def version_of(files: Mapping[str, PolicyFile]) -> str:
@@ -121,71 +123,16 @@ def _read(name: str, files: Mapping[str, PolicyFile], problems: Problems) -> Any
     return None if value is BAD else value
 
 
-def _names(read: _Files) -> dict[str, Any]:
+def _names(read: Mapping[str, Any]) -> dict[str, Collection[str] | None]:
     """The names that the files define; None where the file could not be read."""
+    services, oncall, escalation = read["services"], read["oncall"], read["escalation"]
     return {
-        "team": read.services and read.services.teams,
-        "service": read.services and read.services.services,
-        "category": read.categories,
-        "rotation": read.oncall and read.oncall.rotations,
-        "person": read.people,
-        "path": read.escalation and read.escalation.paths,
+        "team": None if services is None else services.teams,
+        "service": None if services is None else services.services,
+        "category": read["categories"],
+        "rotation": None if oncall is None else oncall.rotations,
+        "person": read["people"],
+        "path": None if escalation is None else escalation.paths,
         "state": STATES,
         "role": ROLES,
     }
-
-
-def _put_together(read: _Files, known: Known, framework: str, zone: ZoneInfo, version: str) -> Policy | None:
-    """Every part that can be made is made, so that every problem is found; a policy where there is none."""
-    problems, language = known.problems, Language(zone)
-    services, priority, mail, coming = read.services, read.priority, read.mailboxes, read.lifecycle
-    finder = compile_finder(services) if services else None
-    parts: dict[str, Any] = {
-        "teams": make_teams(services, known) if services else None,
-        "services": make_services(services, known, problems) if services else None,
-        "categories": None if read.categories is None else make_categories(read.categories, known),
-        "agents": None if read.people is None else make_agents(read.people, known),
-        "mailboxes": make_mailboxes(mail, problems) if mail else None,
-        "rotations": make_rotations(read.oncall, known, zone) if read.oncall else None,
-        "paths": make_paths(read.escalation, known) if read.escalation else None,
-        "matrices": make_matrices(priority, problems) if priority else None,
-        "lifecycles": make_lifecycles(
-            coming, clock_stops_in=read.sla.clock_stops_in if read.sla else (), problems=problems
-        ) if coming else None,
-    }  # fmt: skip
-    if priority:
-        check_rules(priority, known, problems)
-    asked: dict[str, Any] = {
-        "judge": compile_judge(priority, finder, known, language) if priority and finder else None,
-        "service": finder,
-        "tier": compile_routing(read.routing, known, language) if read.routing else None,
-        "promises": compile_promises(read.sla, known, language) if read.sla else None,
-        "path": compile_use(read.escalation, known, language) if read.escalation else None,
-        "refusal": None if read.permissions is None else make_permissions(read.permissions, known).refusal,
-    }
-    if problems.errors or priority is None:
-        return None
-    policy = Policy(
-        version=version,
-        framework=framework,
-        catch_all=CATCH_ALL,
-        start_with=(priority.start_with.impact, priority.start_with.urgency),
-        severity=make_severity(priority.severity),
-        warn_at=read.sla.warn_at if read.sla else (),
-        limits=_limits(read),
-        questions=Questions(**asked),
-        **parts,
-    )
-    if services:
-        warn_of_gaps(policy, services.services, problems)
-    return policy
-
-
-def _limits(read: _Files) -> Limits:
-    mail = read.mailboxes.automatic_mail if read.mailboxes else AutomaticMail()
-    pages = read.escalation.pages if read.escalation else PageLimits()
-    coming = read.lifecycle.coming_back if read.lifecycle else ComingBack()
-    return Limits(
-        coming.refire_within, mail.per_hour, mail.per_day, mail.in_all_per_hour, pages.most_per_hour,
-        pages.notice_after, coming.reopens_per_day,
-    )  # fmt: skip

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from rules.known import Known
 from rules.policy import DeskMailbox
-from rules.problems import NOWHERE, Problems, Where, Word
+from rules.problems import NOWHERE, Where, Word
 from rules.reading import setting
 
 
@@ -60,13 +61,18 @@ class MailboxesFile:
     where: Where = NOWHERE
 
 
-def make_mailboxes(written: MailboxesFile, problems: Problems) -> Mapping[str, DeskMailbox]:
-    """The desk addresses in the file's order; there is one at least."""
+def check_mailboxes(written: MailboxesFile, known: Known) -> None:
+    """There is one at least, and limits leave something."""
+    problems = known.problems
     if not written.mailboxes:
         problems.add(written.where, "there is no mailbox, expected at least one")
     limits = written.automatic_mail
     if min(limits.per_hour, limits.per_day, limits.in_all_per_hour) < 1:
         problems.add(written.where, "a limit of automatic_mail is below 1, expected at least 1; ack: never stops them")
+
+
+def make_mailboxes(written: MailboxesFile) -> Mapping[str, DeskMailbox]:
+    """The desk addresses in the file's order."""
     return {
         str(name): DeskMailbox(
             str(name), line.ack, line.follow_up, line.unknown_senders, line.lists, line.watchers,

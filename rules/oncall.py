@@ -67,18 +67,24 @@ class OncallFile:
     where: Where = NOWHERE
 
 
-def make_rotations(written: OncallFile, known: Known, desk_zone: ZoneInfo) -> Mapping[str, Rotation]:
-    """The rotations, their people checked; none is empty."""
-    made: dict[str, Rotation] = {}
-    for name, lines in written.rotations.items():
+def check_oncall(written: OncallFile, known: Known) -> None:
+    """No rotation is empty, and its people are there."""
+    for lines in written.rotations.values():
         if len(lines.layers) != 1:
             known.problems.add(lines.where, f"this rotation has {len(lines.layers)} layers, expected one")
-            continue
-        layer = lines.layers[0]
-        known.check("person", layer.people)
-        if not layer.people:
-            known.problems.add(layer.where, "nobody is in this rotation, expected at least one person")
-        weekday, at = layer.hand_over
-        people = tuple(map(str, layer.people))
-        made[str(name)] = Rotation(str(name), people, _DAYS[layer.turn], weekday, at, lines.zone or desk_zone)
-    return made
+        for layer in lines.layers:
+            known.check("person", layer.people)
+            if not layer.people:
+                known.problems.add(layer.where, "nobody is in this rotation, expected at least one person")
+
+
+def make_rotations(written: OncallFile, desk_zone: ZoneInfo) -> Mapping[str, Rotation]:
+    """The rotations."""
+    return {str(name): _rotation(str(name), lines, desk_zone) for name, lines in written.rotations.items()}
+
+
+def _rotation(name: str, lines: RotationLines, desk_zone: ZoneInfo) -> Rotation:
+    layer = lines.layers[0]
+    weekday, at = layer.hand_over
+    people = tuple(map(str, layer.people))
+    return Rotation(name, people, _DAYS[layer.turn], weekday, at, lines.zone or desk_zone)

@@ -26,8 +26,8 @@ class PersonLine:
     language: str | None = setting("Their language, such as `en`; the desk's when left out.", default=None)
 
 
-def make_agents(written: Mapping[Word, PersonLine], known: Known) -> Mapping[str, Agent]:
-    """The people by handle; their teams and roles checked, each address one person's."""
+def check_people(written: Mapping[Word, PersonLine], known: Known) -> None:
+    """Their teams and roles are there, and each address is one person's."""
     seen: dict[str, Word] = {}
     for handle, line in written.items():
         known.check("team", [line.team])
@@ -35,6 +35,10 @@ def make_agents(written: Mapping[Word, PersonLine], known: Known) -> Mapping[str
         if line.mail in seen:
             known.problems.add(handle.where, f"{line.mail} is {seen[line.mail]}'s address too, expected one person's")
         seen.setdefault(line.mail, handle)
+
+
+def make_agents(written: Mapping[Word, PersonLine]) -> Mapping[str, Agent]:
+    """The people by handle."""
     return {str(handle): _agent(handle, line) for handle, line in written.items()}
 
 

@@ -48,9 +48,13 @@ class Permissions:
         return f"{action} needs the role {_either(needed)}; you have {have}"
 
 
-def make_permissions(written: Mapping[Word, PermissionLine], known: Known) -> Permissions:
-    """The table by action; the roles checked."""
+def check_permissions(written: Mapping[Word, PermissionLine], known: Known) -> None:
+    """The roles are roles."""
     known.check("role", written)
+
+
+def make_permissions(written: Mapping[Word, PermissionLine]) -> Permissions:
+    """The table by action."""
     return Permissions(
         {action: _roles(written, action, "any_team") for action in ACTIONS},
         {action: _roles(written, action, "own_team") for action in ACTIONS},

@@ -104,9 +104,7 @@ class PriorityFile:
 
 
 def make_matrices(written: PriorityFile, problems: Problems) -> Mapping[str, Matrix]:
-    """The matrices, each complete; ``default`` is there."""
-    if "default" not in written.matrices and "default" not in problems.lost:
-        problems.add(written.where, "no matrix is called 'default', expected it: it serves every other business unit")
+    """The matrices, those that they extend followed; rows that are wrong or missing are told."""
     return {str(name): Matrix(str(name), _cells(name, written, problems)) for name in written.matrices}
 
 
@@ -118,14 +116,18 @@ def make_severity(written: LevelLines) -> Mapping[str, HintLine]:
     }
 
 
-def check_rules(written: PriorityFile, known: Known, problems: Problems) -> None:
-    """Names are there, said once, and every rule sets something."""
+def check_priority(written: PriorityFile, known: Known) -> None:
+    """The matrices are complete; rules have a name of their own, mention names, and set something."""
+    problems = known.problems
+    make_matrices(written, problems)
+    if "default" not in written.matrices and "default" not in problems.lost:
+        problems.add(written.where, "no matrix is called 'default', expected it: it serves every other business unit")
     seen: dict[str, Word] = {}
     rules: list[Rule | Floor] = [*written.all, *written.floors]
     for rule in rules:
         known.check_conditions(rule)
-        known.check("category", [rule.set.category] if rule.set.category is not None else [])
-        known.check("service", [rule.set.service] if rule.set.service is not None else [])
+        known.check("category", [rule.set.category])
+        known.check("service", [rule.set.service])
         if rule.rule in seen:
             problems.add(
                 rule.rule.where,
@@ -138,6 +140,7 @@ def check_rules(written: PriorityFile, known: Known, problems: Problems) -> None
 
 def _cells(name: Word, written: PriorityFile, problems: Problems) -> Mapping[str, Mapping[str, str]]:
     """The cells of a matrix, those that it takes over from others included."""
+    before = len(problems.errors)
     chain = _chain(name, written, problems)
     cells: dict[str, Mapping[str, str]] = {}
     for lines in reversed(chain):
@@ -151,7 +154,7 @@ def _cells(name: Word, written: PriorityFile, problems: Problems) -> Mapping[str
             elif row:
                 cells[impact] = dict(zip(lines.urgency, row, strict=True))
     missing = [f"impact {impact}" for impact in WORDS if impact not in cells]
-    if missing and not problems.errors:
+    if missing and len(problems.errors) == before:
         problems.add(chain[0].where, f"rows are missing: {', '.join(missing)}; expected them, or a matrix to extend")
     return cells
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from incidents.assessment import Decided
 from rules.known import Known
 from rules.language import Language
-from rules.lines import FirstMatch, Line, compile_lines
+from rules.lines import FirstMatch, Line, check_lines, compile_lines
 from rules.problems import NOWHERE, Where, Word
 from rules.reading import setting
 
@@ -38,15 +38,18 @@ class RoutingFile:
     where: Where = NOWHERE
 
 
-def compile_routing(written: RoutingFile, known: Known, language: Language) -> FirstMatch[Decided] | None:
-    """The tier at which work begins, as text."""
+def check_routing(written: RoutingFile, known: Known) -> None:
+    """The list always says something, and tiers are numbers that exist."""
+    check_lines(written.first_match, known, written.where)
     for rule in written.first_match:
         if not 1 <= rule.set.start_tier <= HIGHEST_TIER:
             known.problems.add(rule.where, f"start_tier is {rule.set.start_tier}, expected 1 to {HIGHEST_TIER}")
+
+
+def compile_routing(written: RoutingFile, language: Language) -> FirstMatch[Decided]:
+    """The tier at which work begins, as text."""
     return compile_lines(
         written.first_match,
         lambda rule: Decided(str(rule.set.start_tier), rule.because, str(rule.rule)),
-        list_at=written.where,
-        known=known,
-        language=language,
+        language,
     )

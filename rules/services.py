@@ -12,7 +12,7 @@ from rules.conditions import Phrases, Words, phrase_test
 from rules.known import Known
 from rules.patterns import compile_globs
 from rules.policy import Service, Team
-from rules.problems import NOWHERE, Problems, Where, Word
+from rules.problems import NOWHERE, Where, Word
 from rules.reading import address, setting
 
 #: The service that everything belongs to which no other claims: so every record has an owner.
@@ -63,18 +63,10 @@ class ServicesFile:
     where: Where = NOWHERE
 
 
-def make_teams(written: ServicesFile, known: Known) -> Mapping[str, Team]:
-    """The teams, their rotations checked."""
-    for line in written.teams.values():
-        known.check("rotation", [line.on_call] if line.on_call is not None else [])
-    return {
-        str(name): Team(str(name), line.mail, None if line.on_call is None else str(line.on_call))
-        for name, line in written.teams.items()
-    }
-
-
-def make_services(written: ServicesFile, known: Known, problems: Problems) -> Mapping[str, Service]:
-    """The services, their owners checked: each has one, and the catch-all is there."""
+def check_services(written: ServicesFile, known: Known) -> None:
+    """Every service has an owner, the catch-all is there, and their words are names."""
+    problems = known.problems
+    known.check("rotation", [line.on_call for line in written.teams.values()])
     if CATCH_ALL not in written.services and CATCH_ALL not in problems.lost:
         problems.add(
             written.where, f"no service is called {CATCH_ALL!r}, expected it: it owns what no other service claims"
@@ -83,6 +75,18 @@ def make_services(written: ServicesFile, known: Known, problems: Problems) -> Ma
         known.check("team", line.owners)
         if not line.owners:
             problems.add(line.where, "this service has no owners, expected at least one team")
+
+
+def make_teams(written: ServicesFile) -> Mapping[str, Team]:
+    """The teams."""
+    return {
+        str(name): Team(str(name), line.mail, None if line.on_call is None else str(line.on_call))
+        for name, line in written.teams.items()
+    }
+
+
+def make_services(written: ServicesFile) -> Mapping[str, Service]:
+    """The services."""
     return {
         str(name): Service(str(name), tuple(map(str, line.owners)), line.business_unit, line.critical)
         for name, line in written.services.items()

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from rules.known import Known
 from rules.language import Language
-from rules.lines import FirstMatch, Line, compile_lines
+from rules.lines import FirstMatch, Line, check_lines, compile_lines
 from rules.policy import Promise
 from rules.problems import NOWHERE, Where, Word
 from rules.reading import setting
@@ -55,9 +55,14 @@ class SlaFile:
     where: Where = NOWHERE
 
 
-def compile_promises(written: SlaFile, known: Known, language: Language) -> FirstMatch[tuple[Promise, ...]] | None:
+def check_sla(written: SlaFile, known: Known) -> None:
+    """The list always says something."""
+    check_lines(written.first_match, known, written.where)
+
+
+def compile_promises(written: SlaFile, language: Language) -> FirstMatch[tuple[Promise, ...]]:
     """The targets that a record gets."""
-    return compile_lines(written.first_match, _promises, list_at=written.where, known=known, language=language)
+    return compile_lines(written.first_match, _promises, language)
 
 
 def _promises(line: TargetLine) -> tuple[Promise, ...]:
