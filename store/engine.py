@@ -141,12 +141,3 @@ def _postgresql_engine(url: str) -> Engine:
     address = make_url(url).set(drivername="postgresql+psycopg")
     wanted = {"target_session_attrs": "read-write", "connect_timeout": 5, "options": _SERVER_SETTINGS}
     return create_engine(address, connect_args=wanted, **{**_POOL, "pool_pre_ping": True})
-
-
-def checkpoint_wal(store: Store) -> int:
-    """Move what it can of SQLite's log into the database, never waiting; the pages still left in it. Maintenance."""
-    if store.kind != "sqlite":
-        return 0
-    with wrapping(), store.engine.connect() as connection:
-        _, pages, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
-    return int(pages) - int(moved)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from store.engine import Store, checkpoint_wal, lock_path, open_store
+from store.engine import Store, lock_path, open_store
 from store.errors import Collision, OutcomeUnknown, Rejected, StoreError
 from store.tables.people import people
 from store.write import in_turns, wait_lock
@@ -231,10 +231,3 @@ def test_a_connection_lost_at_the_commit_leaves_the_outcome_open(postgresql_url:
         _add_and_cut(opened, connection)
     assert _ids(opened) == []
     opened.close()
-
-
-def test_a_checkpoint_moves_the_log_into_the_database(store: Store) -> None:
-    """Fault 95: nothing is left in the log where nobody reads."""
-    with store.writing() as connection:
-        _add(connection, 1)
-    assert checkpoint_wal(store) == 0

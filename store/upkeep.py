@@ -1,0 +1,46 @@
+"""What keeps a database file in order: for maintenance, and once at start."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import timedelta
+from typing import Any
+
+from store.engine import Store
+from store.errors import StoreCorrupt, wrapping
+
+_STEPS_A_LOOK = 10_000  # of SQLite's machine, about a millisecond
+
+
+def checkpoint_wal(store: Store) -> int:
+    """Move what it can of SQLite's log into the database, never waiting for anybody; the pages still left in it."""
+    if store.kind != "sqlite":
+        return 0
+    with wrapping(), store.engine.connect() as connection:
+        _, pages, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+    return int(pages) - int(moved)
+
+
+def check_pages(store: Store, *, within: timedelta) -> bool:
+    """Look for damaged pages of an SQLite file; False where ``within`` was too short to see them all.
+
+    Raises `StoreCorrupt`. PostgreSQL looks after its own.
+    """
+    if store.kind != "sqlite":
+        return True
+    ends_at = time.monotonic() + within.total_seconds()
+    with wrapping(), store.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.set_progress_handler(lambda: time.monotonic() >= ends_at, _STEPS_A_LOOK)
+        try:
+            said = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                return False
+            raise
+        finally:
+            driver.set_progress_handler(None, 0)
+    if said != "ok":
+        raise StoreCorrupt
+    return True

@@ -1,0 +1,69 @@
+"""Order in the database file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from store.bulk import insert_rows
+from store.engine import Store, open_store
+from store.errors import StoreCorrupt
+from store.tables.people import people
+from store.upkeep import check_pages, checkpoint_wal
+
+MINUTE = timedelta(minutes=1)
+
+
+def _fill(store: Store) -> None:
+    with store.writing() as connection:
+        insert_rows(connection, people, [(number, None, "x" * 1000, None, None, None) for number in range(5000)])
+
+
+def test_a_checkpoint_moves_the_log_into_the_database(store: Store) -> None:
+    """Fault 95: nothing is left in the log where nobody reads."""
+    _fill(store)
+    assert checkpoint_wal(store) == 0
+
+
+def test_a_checkpoint_leaves_what_a_reader_still_needs(sqlite_url: str) -> None:
+    """It never waits: a long reader costs space in the log, nothing else."""
+    opened = open_store(sqlite_url)
+    with opened.reading() as connection:
+        connection.execute(people.select()).all()
+        _fill(opened)
+        assert checkpoint_wal(opened) > 0
+    assert checkpoint_wal(opened) == 0
+    opened.close()
+
+
+def test_a_sound_database_is_found_sound(store: Store) -> None:
+    _fill(store)
+    assert check_pages(store, within=MINUTE)
+
+
+def test_looking_for_damage_ends_in_time(sqlite_url: str) -> None:
+    opened = open_store(sqlite_url)
+    _fill(opened)
+    assert not check_pages(opened, within=timedelta(0))
+    with opened.writing():
+        pass
+    opened.close()
+
+
+def test_damage_is_found_and_the_file_left_as_it_is(sqlite_url: str, tmp_path: Path) -> None:
+    """Fault 93."""
+    opened = open_store(sqlite_url)
+    _fill(opened)
+    opened.close()
+    path = tmp_path / "triaged.db"
+    body = bytearray(path.read_bytes())
+    middle = len(body) // 2
+    body[middle : middle + 8192] = b"\xa5" * 8192
+    path.write_bytes(body)
+    damaged = open_store(sqlite_url)
+    with pytest.raises(StoreCorrupt):
+        check_pages(damaged, within=MINUTE)
+    damaged.close()
+    assert path.read_bytes() == body
