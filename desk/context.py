@@ -48,5 +48,5 @@ class Desk:
         return None
 
     def mailbox_at(self, address: str) -> str | None:
-        """The entry of ``mailboxes.yml`` that an address in normal form belongs to; ``*@example.com`` takes the rest."""
+        """The mailbox that an address in normal form belongs to; ``*@example.com`` takes what no other entry does."""
         return self.addresses.get(address) or self.addresses.get(f"*@{address.rpartition('@')[2]}")
