@@ -83,7 +83,9 @@ class SmtpRelay:
         client = self._client()
         try:
             await client.connect(timeout=self._connect_timeout)
+            await _greet(client)
         except (aiosmtplib.SMTPException, OSError, ValueError) as cause:
+            client.close()
             where = f"{self._address.host}:{self._address.port}"
             return RelayUnreachable(f"The relay {where} takes no connection: {_words(cause)}")
         try:
@@ -117,6 +119,15 @@ class SmtpRelay:
         except _LOST as cause:
             return Handed(Outcome.DELAYED, None, _words(cause)) if begun else None
         return Handed(Outcome.DELIVERED, str(code), _clean(text))
+
+
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    """Say hello before the first mail, so that a relay that is in no mood costs no mail its life."""
+    if client.is_ehlo_or_helo_needed:
+        try:
+            await client.ehlo()
+        except aiosmtplib.SMTPHeloError:
+            await client.helo()
 
 
 async def _refused(
