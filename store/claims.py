@@ -171,6 +171,13 @@ def release(connection: Connection, owner: str, now: datetime) -> None:
     _set_leases(connection, owner, now)
 
 
+def release_all(connection: Connection, now: datetime) -> None:
+    """Put back everything that anybody had: for the one daemon of a file, before it begins."""
+    for table in _LEASED:
+        leased = update(table).where(table.c.lease_owner.is_not(None))
+        connection.execute(leased.values(lease_until=to_micros(now)))
+
+
 def _set_leases(connection: Connection, owner: str, until: datetime) -> None:
     for table in _LEASED:
         connection.execute(update(table).where(table.c.lease_owner == owner).values(lease_until=to_micros(until)))

@@ -1,0 +1,179 @@
+"""The daemon, composed: doors, committer, workers, hand-over, upkeep. No globals; tests compose it too.
+
+Its process runs the event loop and nothing that computes: what doors accept is committed by one thread, everything
+else is done by worker processes, and the loop only hands bytes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from daemon.acts import Acts
+from daemon.clock import utc_now
+from daemon.committer import Committer
+from daemon.config import Config
+from daemon.desks import make_desk
+from daemon.doors import Doors
+from daemon.health import Health
+from daemon.logs import get_log
+from daemon.metrics import Metrics
+from daemon.outbox import handover_round, pause_after
+from daemon.pages import StorePages
+from daemon.policy import read_policy
+from daemon.processes import WorkerProcess
+from desk.context import Desk
+from notifiers.registry import open_relay
+from notifiers.spec import Relay
+from rules.policy import Policy
+from store.claims import release_all
+from store.engine import Store, checkpoint_wal
+from store.errors import StoreError
+
+UPKEEP_EVERY = timedelta(seconds=1)
+GAUGES_EVERY = timedelta(seconds=5)
+#: How long the hand-over sleeps when nobody tells it of new mail.
+_LOOK_SECONDS = 1.0
+
+log = get_log("daemon")
+
+
+class App:
+    """Everything that one daemon is, from `start` to `stop`."""
+
+    def __init__(self, config: Config, *, path: Path, policy: Policy, store: Store) -> None:
+        self.config, self.path, self.store = config, path, store
+        self.node = f"{socket.gethostname()}-{secrets.token_hex(3)}"
+        self.metrics = Metrics(source.name for source in config.sources)
+        self.health = Health()
+        self.desk = self._make_desk(policy)
+        self.committer = Committer(store, on_commit=self._wake)
+        self.pages = StorePages(store, Acts(store, lambda: self.desk), lambda: self.desk)
+        self.doors = Doors(self)
+        self.workers = [
+            WorkerProcess(number, path, store, on_report=self._hear, on_end=self.metrics.worker_ended)
+            for number in range(1, config.workers + 1)
+        ]
+        self.relay: Relay = open_relay(config.relay.url, sender=config.relay.sender.address, domain=config.desk.domain)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._composed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # ------------------------------------------------------------------ from start to stop
+
+    async def start(self) -> None:
+        """Be ready: whoever is let in from now on is served."""
+        self._loop = asyncio.get_running_loop()
+        if self.store.kind == "sqlite":  # nobody else works on this file, so what is leased was left behind
+            with self.store.writing() as connection:
+                release_all(connection, utc_now())
+        self.committer.start(self._loop)
+        for worker in self.workers:
+            worker.start(self.node)
+        await self.doors.open()
+        self._tasks = [
+            asyncio.create_task(self._repeat(self._hand_over, "outbox")),
+            asyncio.create_task(self._repeat(self._upkeep, "upkeep")),
+            asyncio.create_task(self._repeat(self._gauges, "gauges")),
+        ]
+        log.info("daemon.ready", node=self.node, pid=os.getpid())
+
+    async def stop(self) -> None:
+        """Let nobody in, finish what was begun, keep what was accepted, and go."""
+        self.health.draining = True
+        log.info("daemon.draining")
+        await self.doors.close()
+        await asyncio.to_thread(self.committer.stop)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+        self.store.close()
+        log.info("daemon.stopped")
+
+    def reload(self) -> bool:
+        """Swap the policy for what its files say now; one that does not check is refused, and the old one stays."""
+        config = self.config
+        loaded = read_policy(config.policy, framework=config.desk.framework, zone=config.desk.zone)
+        self.metrics.reloaded(success=loaded.policy is not None)
+        if loaded.policy is None:
+            for problem in loaded.problems:
+                log.error("policy.problem", problem=str(problem))
+            log.error("policy.refused", problems=len(loaded.problems), kept=self.desk.policy.version)
+            return False
+        self.desk = self._make_desk(loaded.policy)
+        for worker in self.workers:
+            worker.reload()
+        log.info("policy.loaded", version=loaded.policy.version)
+        return True
+
+    def _make_desk(self, policy: Policy) -> Desk:
+        config = self.config
+        return make_desk(
+            self.store, policy, domain=config.desk.domain, addresses=config.addresses, groups=config.groups
+        )
+
+    # ------------------------------------------------------------------ between the parts
+
+    def _wake(self) -> None:
+        """A commit was made: called by the committer's thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake_workers)
+
+    def _wake_workers(self) -> None:
+        for worker in self.workers:
+            worker.wake()
+
+    def _hear(self, report: dict[str, Any]) -> None:
+        self.metrics.apply_report(report)
+        if report.get("composed"):
+            self._composed.set()
+
+    # ------------------------------------------------------------------ what repeats
+
+    async def _repeat(self, do: Callable[[], Awaitable[float]], what: str) -> None:
+        """Do one thing again and again; it says how many seconds to wait. Trouble with the store passes."""
+        while True:
+            try:
+                pause = await do()
+            except StoreError as error:
+                self.metrics.store_error(error.code)
+                self.health.store_error = error.code
+                log.error("store.error", code=error.code, what=what)
+                pause = _LOOK_SECONDS
+            except Exception:  # noqa: BLE001 - a fault in one part must not end the others
+                log.exception("daemon.fault", what=what)
+                pause = _LOOK_SECONDS
+            await asyncio.sleep(pause)
+
+    async def _hand_over(self) -> float:
+        """One round of handing over; the wait for composed mail is part of it."""
+        self._composed.clear()
+        done = await handover_round(self.store, self.relay, owner=f"{self.node}.outbox", now=utc_now())
+        self.metrics.handed_over(done)
+        if done.trouble is not None:
+            self.health.relay_troubles += 1
+            log.warning("relay.trouble", trouble=done.trouble, times=self.health.relay_troubles)
+            return pause_after(self.health.relay_troubles).total_seconds()
+        self.health.relay_troubles = 0
+        if not done.busy:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._composed.wait(), _LOOK_SECONDS)
+        return 0.0
+
+    async def _upkeep(self) -> float:
+        await asyncio.to_thread(checkpoint_wal, self.store)
+        self.health.store_error = None
+        return UPKEEP_EVERY.total_seconds()
+
+    async def _gauges(self) -> float:
+        await asyncio.to_thread(self.metrics.refresh, self.store, utc_now())
+        return GAUGES_EVERY.total_seconds()
+

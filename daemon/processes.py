@@ -1,0 +1,121 @@
+"""The worker processes: started, woken, watched, and started again when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from daemon.clock import utc_now
+from daemon.logs import get_log
+from store.claims import release
+from store.engine import Store
+from store.errors import StoreError
+
+#: A worker that lived shorter than this waits before it is started again, so that a broken one does not spin.
+SHORT_LIFE = timedelta(seconds=5)
+#: How long a worker may take to finish its round when the daemon stops.
+FAREWELL = timedelta(seconds=20)
+
+log = get_log("daemon")
+
+
+@dataclass(slots=True)
+class WorkerProcess:
+    """One worker: its process, and what it tells.
+
+    ``on_report`` gets each report; ``on_end`` is told that the process ended by itself.
+    """
+
+    number: int
+    config: Path
+    store: Store
+    on_report: Callable[[dict[str, Any]], None]
+    on_end: Callable[[], None]
+    process: asyncio.subprocess.Process | None = None
+    _lives: int = 0
+    _stopping: bool = False
+    _task: asyncio.Task[None] | None = field(default=None)
+
+    def start(self, node: str) -> None:
+        """Begin to keep a worker alive."""
+        self._task = asyncio.create_task(self._keep(node), name=f"worker-{self.number}")
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it lives."""
+        return None if self.process is None or self.process.returncode is not None else self.process.pid
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._say(b"w")
+
+    def reload(self) -> None:
+        """The policy changed."""
+        self._say(b"r")
+
+    async def stop(self) -> None:
+        """End the input; the worker finishes its round and goes."""
+        self._stopping = True
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+            try:
+                await asyncio.wait_for(self.process.wait(), FAREWELL.total_seconds())
+            except TimeoutError:
+                self.process.kill()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def _say(self, byte: bytes) -> None:
+        process = self.process
+        if process is None or process.stdin is None or process.returncode is not None:
+            return
+        if process.stdin.transport.get_write_buffer_size() < 1024:  # it has enough to wake up for  # noqa: PLR2004
+            with suppress(ConnectionError, RuntimeError):
+                process.stdin.write(byte)
+
+    async def _keep(self, node: str) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            self._lives += 1
+            owner, begun = f"{node}.{self.number}.{self._lives}", loop.time()
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "daemon.worker", str(self.config), owner,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1_048_576,
+            )  # fmt: skip
+            log.info("worker.started", worker=owner, pid=self.process.pid)
+            await self._listen(self.process)
+            code = await self.process.wait()
+            if self._stopping:
+                return
+            log.error("worker.ended", worker=owner, code=code)
+            self.on_end()
+            await asyncio.to_thread(self._release, owner)
+            lived = loop.time() - begun
+            if lived < SHORT_LIFE.total_seconds():
+                await asyncio.sleep(min(0.2 * 2 ** min(self._lives, 5), SHORT_LIFE.total_seconds()))
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            try:
+                self.on_report(msgspec.json.decode(line))
+            except msgspec.DecodeError:
+                log.error("worker.garbled", worker=self.number)
+
+    def _release(self, owner: str) -> None:
+        """Put back at once what a dead worker had; without a database its leases end by themselves."""
+        try:
+            with self.store.writing() as connection:
+                release(connection, owner, utc_now())
+        except StoreError as error:
+            log.error("store.error", code=error.code)
