@@ -89,7 +89,7 @@ def compose_round(
 ) -> Composed:
     """Make mails of what waits and is due, critical ones first; one that can't be made holds up no other."""
     done = Composed()
-    claimed = _claim(store, OutboxState.WAITING, owner=owner, now=now, limit=limit)
+    claimed = _claim(store, OutboxState.WAITING, Lease(owner, now, LEASE), limit)
     if not claimed:
         return done
     with store.reading() as connection:
@@ -123,28 +123,31 @@ def _composed(
     return Verdict(one, OutboxState.READY, next_at=now, attempts=0, body=body)
 
 
-def _claim(store: Store, state: OutboxState, *, owner: str, now: datetime, limit: int) -> list[Outgoing]:
+def _claim(store: Store, state: OutboxState, lease: Lease, limit: int) -> list[Outgoing]:
     with store.writing() as connection:
-        rows = claim_outbox(connection, Lease(owner, now, LEASE), state=state, limit=limit)
+        rows = claim_outbox(connection, lease, state=state, limit=limit)
     return [outgoing_of(row) for row in rows]
 
 
 # ---------------------------------------------------------------------- hand over
 
 
-async def handover_round(store: Store, relay: Relay, *, owner: str, now: datetime, limit: int = 100) -> Handover:
+async def handover_round(
+    store: Store, relay: Relay, *, owner: str, now: datetime, limit: int = 100, lease: timedelta = LEASE
+) -> Handover:
     """Hand over what is ready and due, critical ones first. All work on the store is done beside the loop.
 
     A relay that takes no connection is no attempt: the rows stay as they are, and ``trouble`` asks the caller to
     wait before the next round (`pause_after`), so that all of them go at once when it is back (fault 81).
+    Rounds may run side by side, so that a mail that the relay is slow to take holds up one of them only (fault 78).
     """
-    done = Handover()
-    going, verdicts = await asyncio.to_thread(_due, store, owner=owner, now=now, limit=limit, done=done)
+    done, leased = Handover(), Lease(owner, now, lease)
+    going, verdicts = await asyncio.to_thread(_due, store, leased, limit, done)
     results: Sequence[Handed | None] = [None] * len(going)
     if going:
         parcels = [Parcel(ascii_address(one.recipient), one.body or b"") for one in going]
         try:
-            async with _kept(store, owner, now):
+            async with _kept(store, leased):
                 results = await relay.hand_over(parcels)
         except RelayUnreachable as trouble:
             done.trouble = str(trouble)
@@ -159,11 +162,9 @@ async def handover_round(store: Store, relay: Relay, *, owner: str, now: datetim
     return done
 
 
-def _due(
-    store: Store, *, owner: str, now: datetime, limit: int, done: Handover
-) -> tuple[list[Outgoing], list[Verdict]]:
+def _due(store: Store, lease: Lease, limit: int, done: Handover) -> tuple[list[Outgoing], list[Verdict]]:
     """What is to be handed over, and what is not any more: too late, or overtaken by newer news."""
-    claimed = _claim(store, OutboxState.READY, owner=owner, now=now, limit=limit)
+    claimed = _claim(store, OutboxState.READY, lease, limit)
     if not claimed:
         return [], []
     with store.reading() as connection:
@@ -171,7 +172,7 @@ def _due(
     going: list[Outgoing] = []
     verdicts: list[Verdict] = []
     for one in claimed:
-        if one.expires_at <= now:
+        if one.expires_at <= lease.now:
             done.expired += 1
             verdicts.append(Verdict(one, OutboxState.DEAD, reason="expired"))
         elif one.id in old:
@@ -183,17 +184,17 @@ def _due(
 
 
 @asynccontextmanager
-async def _kept(store: Store, owner: str, now: datetime) -> AsyncIterator[None]:
+async def _kept(store: Store, lease: Lease) -> AsyncIterator[None]:
     """Keep the leases of this round alive, however slow the relay is."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
 
     async def keep() -> None:
         while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
-            lease = Lease(owner, now + timedelta(seconds=loop.time() - begun), LEASE)
+            await asyncio.sleep(lease.length.total_seconds() / 3)
+            longer = Lease(lease.owner, lease.now + timedelta(seconds=loop.time() - begun), lease.length)
             with suppress(StoreError):  # the next one may find the database back
-                await asyncio.to_thread(_extend, store, lease)
+                await asyncio.to_thread(_extend, store, longer)
 
     keeping = asyncio.create_task(keep())
     try:

@@ -139,7 +139,7 @@ def _escalation(telling: Telling) -> dict[str, Any]:
     incident, facts = telling.story.incident, telling.facts
     rows = _record(telling, incident)
     if facts.get("why"):
-        rows.insert(1, Row("Why you", _why(facts)))
+        rows.insert(1, Row("Why you", _why(facts, incident)))
     if facts.get("signals"):
         rows.append(Row("Signals", str(facts["signals"])))
     return {
@@ -188,20 +188,30 @@ _KINDS: Mapping[NoticeKind, Callable[[Telling], dict[str, Any]]] = {
 
 
 def _who_is_next(telling: Telling) -> str:
-    """The first line of an escalation: the deadline, and who is asked after it."""
-    facts = telling.facts
-    after, next_at = _plain(facts.get("next") or ""), telling.instant(facts.get("next_at"))
-    if after and next_at is not None and next_at > telling.now:
-        return f"Acknowledge by {telling.clock(next_at)}, then {after} is told"
-    if after:
-        return f"Acknowledge now, {after} is told next"
-    return "Acknowledge now, nobody is told after you" if "next" in facts else "Acknowledge now"
+    """The first line of an escalation: the deadline, and who is told after it."""
+    facts, incident = telling.facts, telling.story.incident
+    next_at = telling.instant(facts.get("next_at"))
+    by = f"by {telling.clock(next_at)}" if next_at is not None and next_at > telling.now else "now"
+    if facts.get("next"):
+        return f"Acknowledge {by}. Next: {_who(facts['next'], incident)}"
+    return "Acknowledge now. Nobody is told after you" if "next" in facts else "Acknowledge now"
 
 
-def _why(facts: Mapping[str, Any]) -> str:
-    why = _plain(facts["why"])
+def _who(phrase: str, incident: Incident | None) -> str:
+    """Whom a policy's phrase means, such as ``on_call of team``, in words for those who do not write policy."""
+    who, team = phrase.removeprefix("on_call of "), "" if incident is None else incident.team
+    on_call = who != phrase
+    if who == "team" and team:
+        who = team if on_call else f"team {team}"
+    elif who == "next tier":
+        who = "the next tier"
+    return _plain(f"on call for {who}" if on_call else who)
+
+
+def _why(facts: Mapping[str, Any], incident: Incident | None) -> str:
+    why = _who(facts["why"], incident)
     if facts.get("because"):
-        why += f", for {_plain(facts['because'])}"
+        why += f": {_plain(facts['because'])}"
     if facts.get("step") and facts.get("path"):
         why += f"; step {facts['step']} of path {_plain(facts['path'])}"
     return why

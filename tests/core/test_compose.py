@@ -85,7 +85,7 @@ FULL: dict[str, tuple[str, dict[str, Any], Story]] = {
     "status-merged": ("status", {"event": "merged", "text": None, "into": "INC-1007"}, Story(ANA, PRINTERS)),
     "escalation": (
         "escalation",
-        {"step": 2, "path": "standard", "why": "on call for payments", "because": "more expertise",
+        {"step": 2, "path": "standard", "why": "on_call of team", "because": "it is your turn",
          "next": "on_call of manager", "next_at": in_minutes(10), "signals": 9},
         Story(BEN, PAYMENTS),
     ),
@@ -239,13 +239,32 @@ def test_replies_are_invited_with_the_line_that_incoming_mail_is_cut_at() -> Non
         assert seen(form(composed(name), "html")).count(REPLY_MARKER) == 1
 
 
+@pytest.mark.parametrize(
+    ("phrase", "words"),
+    [
+        ("on_call of team", "on call for payments"),
+        ("team", "team payments"),
+        ("on_call of next tier", "on call for the next tier"),
+        ("next tier", "the next tier"),
+        ("on_call of duty_manager", "on call for duty manager"),
+        ("ben", "ben"),
+    ],
+)
+def test_phrases_of_the_policy_become_words(phrase: str, words: str) -> None:
+    story = Story(BEN, PAYMENTS)
+    row = outgoing("escalation", {"why": phrase, "next": phrase, "next_at": in_minutes(10)}, story=story)
+    text = form(parsed(compose(row, story, VOICE, now=NOW, keyring=KEYRING)), "plain")
+    assert f"P1  Acknowledge by 10:17. Next: {words}.\n" in text
+    assert f"Why you:        {words}\n" in text
+
+
 def test_mail_that_waited_long_says_so() -> None:
     """Fault 81."""
     kind, facts, story = FULL["escalation"]
     row = outgoing(kind, facts, story=story)
     late = parsed(compose(row, story, VOICE, now=NOW + timedelta(hours=6), keyring=KEYRING))
     assert "Delayed: the desk wrote this at 10:07 today." in form(late, "plain")
-    assert form(late, "plain").startswith("P1  Acknowledge now, on call of manager is told next.\n")
+    assert form(late, "plain").startswith("P1  Acknowledge now. Next: on call for manager.\n")
     assert "Delayed" not in form(composed("escalation"), "plain")
 
 

@@ -246,3 +246,38 @@ def test_a_backlog_goes_in_batches(desk: Store) -> None:
     relay = Scripted()
     assert [hand(desk, relay, limit=20).delivered for _ in range(4)] == [20, 20, 10, 0]
     assert len({parcel.recipient for parcel in relay.given}) == 50
+
+
+@dataclass
+class Slow(Scripted):
+    """A relay that takes a mail when it is let."""
+
+    let: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def hand_over(self, parcels: Sequence[Parcel]) -> Sequence[Handed | None]:
+        self.asked.set()
+        await self.let.wait()
+        return await super().hand_over(parcels)
+
+
+def test_a_slow_round_holds_up_no_other_and_keeps_its_rows(desk: Store) -> None:
+    """Fault 78: rounds run side by side, and a lease lasts as long as the relay takes."""
+    composed(desk, row(1, "reply"))
+
+    async def run() -> None:
+        slow, quick = Slow(), Scripted()
+        lease = timedelta(seconds=0.3)
+        begun = asyncio.create_task(handover_round(desk, slow, owner="daemon", now=NOW, lease=lease))
+        await slow.asked.wait()
+        await asyncio.to_thread(composed, desk, row(2, "reply"))
+        assert await handover_round(desk, quick, owner="daemon", now=NOW) == Handover(delivered=1)
+        first = await asyncio.to_thread(lambda: rows_of(desk)[1].lease_until)
+        while await asyncio.to_thread(lambda: rows_of(desk)[1].lease_until) == first:  # noqa: ASYNC110 - a commit has no event
+            await asyncio.sleep(0.02)
+        assert (await handover_round(desk, quick, owner="other", now=NOW + lease)) == Handover()
+        slow.let.set()
+        assert await begun == Handover(delivered=1)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert states(desk) == {1: "delivered", 2: "delivered"}
