@@ -1,0 +1,1 @@
+"""``triagectl audit``: the timeline's proof."""

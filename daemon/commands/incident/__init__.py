@@ -1,0 +1,1 @@
+"""``triagectl incident``: incidents and service requests."""

@@ -1,0 +1,21 @@
+"""The group ``incident``; every verb is a file beside this one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from daemon.commands.command import new_app
+
+app = new_app("Incidents and service requests: read them, work on them.")
+
+RefArgument = Annotated[
+    str, typer.Argument(metavar="REF", help="A reference such as INC-1042; either prefix finds it.")
+]
+TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The words; - reads them from standard input.")]
+
+
+def words(text: str) -> str:
+    """The words that an argument gives, or those on standard input."""
+    return typer.get_text_stream("stdin").read() if text == "-" else text

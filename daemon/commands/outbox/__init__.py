@@ -1,0 +1,1 @@
+"""``triagectl outbox``: what is to be told."""

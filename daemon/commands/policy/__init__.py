@@ -1,0 +1,1 @@
+"""``triagectl policy``: what the organisation decided."""

@@ -1,0 +1,1 @@
+"""``triagectl signal``: what came in, and what became of it."""
