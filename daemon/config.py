@@ -228,13 +228,21 @@ def read_config(file: str, text: str, problems: Problems) -> Config | None:
 
 
 def check_together(config: Config, policy: Policy) -> Sequence[Problem]:
-    """What is wrong between configuration and policy: desk addresses whose mailbox no policy describes."""
-    mailboxes = config.smtp.addresses.values() if config.smtp else ()
-    return [
-        Problem(mailbox.where, f"mailboxes.yml has no {mailbox[:80]!r}, {expected(mailbox, policy.mailboxes)}")
-        for mailbox in mailboxes
-        if mailbox not in policy.mailboxes
-    ]
+    """What is wrong between configuration and policy.
+
+    Desk addresses whose mailbox no policy describes, and people or teams who are told at an address of the desk's own.
+    """
+    told = {agent.mail: handle for handle, agent in policy.agents.items()}
+    told |= {team.mail: name for name, team in policy.teams.items() if team.mail is not None}
+    problems: list[Problem] = []
+    for address, mailbox in config.smtp.addresses.items() if config.smtp else ():
+        if mailbox not in policy.mailboxes:
+            said = f"mailboxes.yml has no {mailbox[:80]!r}, {expected(mailbox, policy.mailboxes)}"
+            problems.append(Problem(mailbox.where, said))
+        if address.lower() in told:
+            said = f"the policy tells {told[address.lower()]} at this address of the desk's own, expected another one"
+            problems.append(Problem(address.where, said))
+    return problems
 
 
 def _mistakes(config: Config) -> Iterator[tuple[Where, str]]:
@@ -260,7 +268,7 @@ def _address_mistakes(smtp: SmtpConfig) -> Iterator[tuple[Where, str]]:
         yield smtp.where, "smtp.addresses is empty, expected at least one desk address"
     for address in smtp.addresses:
         parsed = parse_address(f"any{address[1:]}" if address.startswith("*@") else address)
-        if parsed is None or parsed.plus is not None:
+        if parsed is None or parsed.plus is not None or "*" in address[1:]:
             yield address.where, f"{address[:80]!r} is no desk address, expected one such as support@example.com"
         normal = normal_address(address) or address.lower()
         if normal in seen:

@@ -46,14 +46,11 @@ def compile_judge(
             by_origin[origin].append(spoken)
 
     def judge(asked: Asked) -> Judged:
-        found = None
-        if asked.service is None:
-            found = find_service(asked)
-            asked.service = found.value
+        found = find_service(asked)
+        asked.service = found.value
         spoken = [rule for rule in by_origin[asked.facts.origin] if rule[0](asked)]
         fields, floor = _strongest(spoken)
-        if found is not None:
-            fields.setdefault("service", found)
+        fields.setdefault("service", found)
         return Judged(fields, floor)
 
     return judge

@@ -116,7 +116,7 @@ class _Composer:
         if depth > DEEPEST:
             raise _Bad(line, f"this is nested deeper than {DEEPEST} levels, expected fewer")
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(where, event.value, event.style is not None)
+            return Scalar(where, event.value, quoted=not event.implicit[0])
         if isinstance(event, yaml.SequenceStartEvent):
             return self.items(where, depth)
         return self.table(where, depth)

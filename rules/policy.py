@@ -155,7 +155,7 @@ class Policy:
     def judge(self, facts: Facts) -> Judged:
         """Ask every rule and floor; ordered fields take the strongest word, others a floor's, then the first rule's.
 
-        Where the facts name no service, the rules read the one that the facts point at, and it is told.
+        The rules read the service that the facts point at, and it is told where no rule sets another.
         """
         return self.questions.judge(Asked(facts))
 

@@ -87,5 +87,6 @@ def expected(word: str, known: Iterable[str]) -> str:
     names = sorted(dict.fromkeys(str(name) for name in known))
     near = get_close_matches(word, names, 1, 0.6)
     listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
-    guess = f"did you mean {near[0]}? " if near else ""
-    return f"{guess}Known: {listed or 'none'}"
+    if near:
+        return f"did you mean {near[0]}? Known: {listed}"
+    return f"expected one of: {listed}" if listed else "and none is defined"

@@ -20,7 +20,7 @@ from incidents.incident import Incident
 from incidents.person import Author, Person
 from incidents.signal import Alert, AlertStatus, Item, Mail, Mailbox
 from kit.tokens import Keyring
-from rules.load import PolicyFile, load_policy
+from rules.load import Loaded, PolicyFile, load_policy
 from rules.policy import Policy
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -77,6 +77,18 @@ def policy() -> Policy:
     loaded = load_policy(files, framework="lean", zone=ZoneInfo("Europe/Berlin"))
     assert loaded.policy is not None, loaded.problems
     return loaded.policy
+
+
+@pytest.fixture(scope="session")
+def load_with() -> Callable[[Mapping[str, str]], Loaded]:
+    """Loads the lean pack with other texts for some of its files."""
+    pack = {path.name: path.read_text() for path in PACK.glob("*.yml")}
+
+    def load(texts: Mapping[str, str]) -> Loaded:
+        files = {name: PolicyFile(name, text) for name, text in {**pack, **texts}.items()}
+        return load_policy(files, framework="lean", zone=ZoneInfo("Europe/Berlin"))
+
+    return load
 
 
 @pytest.fixture
