@@ -1,1 +1,1 @@
-"""The web pages."""
+"""The console: what people see and press in a browser."""

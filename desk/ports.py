@@ -11,7 +11,7 @@ from incidents.targets import Target
 
 
 class Shown(NamedTuple):
-    """A record as a list or a page shows it: people by name, clocks beside it."""
+    """A record as a list or a page shows it: people by name, clocks that still bind beside it."""
 
     incident: Incident
     assignee: str | None
@@ -22,28 +22,51 @@ class Shown(NamedTuple):
     targets: Sequence[Target]
 
 
-class Acknowledged(NamedTuple):
-    """What an acknowledgement link led to: the record, who has it since when, and whether this click did it."""
+class Queue(NamedTuple):
+    """The open records, the next clock first, as many as were asked for; and how many there are in all."""
+
+    shown: Sequence[Shown]
+    open: int
+    overdue: int
+    due_soon: int  # within the hour
+    needs_person: int
+
+
+class Asked(NamedTuple):
+    """What an acknowledgement link asks, of whom, and the nonce that the form carries back.
+
+    ``yours`` says that this person has acknowledged it already.
+    """
 
     shown: Shown
-    by: str
-    at: datetime
+    person: str
+    form: str
+    yours: bool
+
+
+class Acknowledged(NamedTuple):
+    """What an acknowledgement link led to.
+
+    ``by`` and ``at`` say who has it since when; neither where the record was over before anybody had it.
+    ``yours`` says that it is the person of the link, ``now_done`` that this click did it.
+    """
+
+    shown: Shown
+    by: str | None
+    at: datetime | None
+    yours: bool
     now_done: bool
 
 
 class Pages(Protocol):
     """What the console's pages read and do. All of it may block: call it in a thread."""
 
-    def open_records(self, limit: int) -> Sequence[Shown]:
+    def open_records(self, limit: int, now: datetime) -> Queue:
         """The open records, the next clock first."""
         ...
 
-    def asked(self, token: str, now: datetime) -> Shown | None:
-        """The record that an acknowledgement link is about; None when the link is not good (any more)."""
-        ...
-
-    def form_token(self, token: str, now: datetime) -> str:
-        """The nonce for the form of a link."""
+    def asked(self, token: str, now: datetime) -> Asked | None:
+        """What a link asks; None when it is not good (any more)."""
         ...
 
     def acknowledge(self, token: str, form: str, now: datetime) -> Acknowledged | None:

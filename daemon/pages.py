@@ -1,0 +1,187 @@
+"""What the console's pages read and do, over the store: a handful of queries a page, however much is stored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, and_, func, select
+
+from daemon.acts import Acts
+from daemon.desks import agent_author
+from desk.clocks import PROMISED
+from desk.context import Desk
+from desk.ports import Acknowledged, Asked, Queue, Shown
+from incidents.incident import OPEN_STATES, Incident
+from incidents.person import Author
+from incidents.targets import Target
+from kit.instants import to_micros
+from kit.tokens import Purpose, Token
+from store.engine import Store
+from store.rows import incident_of, target_of
+from store.tables.incidents import incidents
+from store.tables.people import addresses, people
+from store.tables.signals import fold_keys
+from store.tables.targets import targets
+
+#: How long a form may stand open before its button is pressed.
+FORM_FOR = timedelta(hours=12)
+_HOUR = timedelta(hours=1)
+_TEAM_ROLES = frozenset({"agent"})
+
+#: Every open record with its next clock; the partial index of open records and that of a record's targets carry it.
+_CLOCKS = (
+    select(
+        incidents.c.id,
+        incidents.c.priority,
+        incidents.c.needs_person,
+        func.min(targets.c.due_at).label("due_at"),
+    )
+    .outerjoin(
+        targets,
+        and_(targets.c.subject == incidents.c.id, targets.c.state == "running", targets.c.name.like(f"{PROMISED}%")),
+    )
+    .where(incidents.c.closed_at.is_(None), incidents.c.state.in_(OPEN_STATES))
+    .group_by(incidents.c.id, incidents.c.priority, incidents.c.needs_person)
+)
+
+
+class _Named(NamedTuple):
+    name: str
+    address: str | None
+
+
+class StorePages:
+    """The pages of one desk. ``desk`` gives it as its policy stands now."""
+
+    def __init__(self, store: Store, acts: Acts, desk: Callable[[], Desk]) -> None:
+        self._store, self._acts, self._desk = store, acts, desk
+
+    def open_records(self, limit: int, now: datetime) -> Queue:
+        """The open records, the next clock first; those without one last."""
+        instant, soon = to_micros(now), to_micros(now + _HOUR)
+        with self._store.reading() as connection:
+            clocks = connection.execute(_CLOCKS).tuples().all()
+            due = sorted(clocks, key=lambda one: (one[3] is None, one[3] or 0, one[1], one[0]))
+            shown = _show(connection, [number for number, *_ in due[:limit]])
+        return Queue(
+            shown=shown,
+            open=len(clocks),
+            overdue=sum(due_at is not None and due_at <= instant for *_, due_at in clocks),
+            due_soon=sum(due_at is not None and instant < due_at <= soon for *_, due_at in clocks),
+            needs_person=sum(bool(needs) for _, _, needs, _ in clocks),
+        )
+
+    def asked(self, token: str, now: datetime) -> Asked | None:
+        """What a link asks; None when it is not good (any more)."""
+        link = self._desk().keyring.verify(token, Purpose.ACKNOWLEDGE, now)
+        author = None if link is None else self._author(link.person)
+        shown = None if link is None else self._one(link.record)
+        if link is None or author is None or shown is None:
+            return None
+        expires_at = now + FORM_FOR if link.expires_at is None else min(now + FORM_FOR, link.expires_at)
+        form = self._desk().keyring.sign(Token(Purpose.FORM, link.record, link.person, expires_at))
+        return Asked(shown, author.name, form, yours=shown.incident.acknowledged_by == author.person)
+
+    def acknowledge(self, token: str, form: str, now: datetime) -> Acknowledged | None:
+        """Acknowledge for the person whom the link was sent to; None when link or form is not good (any more)."""
+        keyring = self._desk().keyring
+        link, nonce = keyring.verify(token, Purpose.ACKNOWLEDGE, now), keyring.verify(form, Purpose.FORM, now)
+        if link is None or nonce is None or (nonce.record, nonce.person) != (link.record, link.person):
+            return None
+        author, before = self._author(link.person), self._one(link.record)
+        if author is None or before is None:
+            return None
+        if before.incident.acknowledged_at is None and before.incident.is_open:
+            self._acts.acknowledge(
+                before.incident.ref, by=author, now=now, channel="link", assignable=author.person in self._agents()
+            )
+        return _outcome(before, self._one(link.record) or before, author)
+
+    def _author(self, person: int) -> Author | None:
+        """Who clicks: an agent of the policy as it stands now, or a team's own address; nobody else is asked."""
+        desk = self._desk()
+        agent = next((one for one in desk.agents.values() if one.id == person), None)
+        if agent is not None:
+            return agent_author(desk, agent)
+        team = next((one for one in desk.team_people.values() if one.id == person), None)
+        return None if team is None else Author(team.id, team.name, _TEAM_ROLES, team=team.name)
+
+    def _agents(self) -> set[int]:
+        return {one.id for one in self._desk().agents.values()}
+
+    def _one(self, record: int) -> Shown | None:
+        with self._store.reading() as connection:
+            return next(iter(_show(connection, [record])), None)
+
+
+def _outcome(before: Shown, after: Shown, author: Author) -> Acknowledged:
+    incident = after.incident
+    yours = incident.acknowledged_by == author.person
+    now_done = yours and before.incident.acknowledged_at is None
+    return Acknowledged(after, after.acknowledged_by, incident.acknowledged_at, yours=yours, now_done=now_done)
+
+
+# ---------------------------------------------------------------------- records as pages show them
+
+
+def _show(connection: Connection, wanted: list[int]) -> list[Shown]:
+    """These records in this order: one query each for records, names, targets and signals."""
+    found = connection.execute(select(incidents).where(incidents.c.id.in_(wanted))) if wanted else ()
+    records = {row.id: incident_of(row) for row in found}
+    named = _names(connection, records.values())
+    counted = _signals(connection, records)
+    clocks = _targets(connection, records)
+    return [
+        _shown(records[number], named, counted.get(number, 0), clocks[number]) for number in wanted if number in records
+    ]
+
+
+def _shown(incident: Incident, named: dict[int, _Named], signals: int, clocks: list[Target]) -> Shown:
+    assignee, requester = named.get(incident.assignee or 0), named.get(incident.requester or 0)
+    has_it = named.get(incident.acknowledged_by or 0)
+    return Shown(
+        incident,
+        assignee=None if assignee is None else assignee.name,
+        requester=None if requester is None else requester.name,
+        requester_address=None if requester is None else requester.address,
+        acknowledged_by=None if has_it is None else has_it.name,
+        signals=signals,
+        targets=clocks,
+    )
+
+
+def _names(connection: Connection, records: Collection[Incident]) -> dict[int, _Named]:
+    ids = {number for one in records for number in (one.assignee, one.requester, one.acknowledged_by) if number}
+    if not ids:
+        return {}
+    query = (
+        select(people.c.id, people.c.name, func.min(addresses.c.address))
+        .outerjoin(addresses, addresses.c.person == people.c.id)
+        .where(people.c.id.in_(ids))
+        .group_by(people.c.id, people.c.name)
+    )
+    return {number: _Named(name, address) for number, name, address in connection.execute(query).tuples()}
+
+
+def _signals(connection: Connection, ids: Collection[int]) -> dict[int, int]:
+    if not ids:
+        return {}
+    query = (
+        select(fold_keys.c.incident, func.sum(fold_keys.c.signals))
+        .where(fold_keys.c.incident.in_(ids))
+        .group_by(fold_keys.c.incident)
+    )
+    return {incident: int(count) for incident, count in connection.execute(query).tuples()}
+
+
+def _targets(connection: Connection, ids: Collection[int]) -> dict[int, list[Target]]:
+    clocks: dict[int, list[Target]] = defaultdict(list)
+    if ids:
+        live = targets.c.state.in_(("running", "paused"))
+        query = select(targets).where(targets.c.subject.in_(ids), live).order_by(targets.c.due_at)
+        for row in connection.execute(query):
+            clocks[row.subject].append(target_of(row))
+    return clocks
