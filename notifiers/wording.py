@@ -31,14 +31,12 @@ _TARGETS = {"respond": "first answer", "restore": "working again", "resolve": "s
 _EVENTS = frozenset({"restored", "resolved", "closed", "merged", "reopened"})
 
 
-
 class Row(NamedTuple):
     """One line of a mail's table of facts; ``strong`` where it is what the reader looks for."""
 
     label: str
     value: str
     strong: bool = False
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Telling:
         return self.outgoing.facts
 
     def when(self, instant: datetime) -> str:
-        """An instant for the reader, in the desk's zone: ``by 11:00 today`` without the ``by``."""
+        """An instant for the reader, in the desk's zone: ``11:00 today``, ``09:30 on Mon 30 Nov``."""
         local, today = instant.astimezone(self.voice.zone), self.now.astimezone(self.voice.zone).date()
         days = (local.date() - today).days
         if days in {0, 1}:
@@ -107,7 +105,7 @@ def _acknowledgement(telling: Telling) -> dict[str, Any]:
     rows: list[Row] = []
     for name, text in facts.get("promises") or ():
         at = telling.instant(text)
-        if at is not None:
+        if at is not None and at > telling.now:  # a mail that was held up promises nothing that is over
             rows.append(Row(_PROMISES.get(_last(name), _plain(name)), "by " + telling.when(at), strong=True))
     understood = facts.get("understood") or (incident.title if incident else "")
     return {

@@ -226,6 +226,14 @@ def test_the_link_of_an_escalation_is_for_one_person_and_ends() -> None:
     assert KEYRING.verify(found[1], Purpose.REPLY, NOW) is None
 
 
+def test_a_desk_that_is_not_on_the_web_says_how_to_acknowledge() -> None:
+    kind, facts, story = FULL["escalation"]
+    voice = replace(VOICE, public_url=None)
+    message = parsed(compose(outgoing(kind, facts, story=story), story, voice, now=NOW, keyring=KEYRING))
+    assert "To acknowledge: triagectl incident ack INC-1043\n" in form(message, "plain")
+    assert "To acknowledge: triagectl incident ack INC-1043" in seen(form(message, "html"))
+
+
 def test_a_deadline_that_somebody_works_on_has_no_button() -> None:
     _, facts, _ = FULL["deadline"]
     story = Story(BEN, replace(PAYMENTS, acknowledged_at=NOW))
