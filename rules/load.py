@@ -88,7 +88,7 @@ def load_policy(files: Mapping[str, PolicyFile], *, framework: str, zone: ZoneIn
         return Loaded(None, errors, problems.warnings)
     whole = Written(**read)
     policy = make_policy(whole, framework=framework, zone=zone, version=version_of(files))
-    warn_of_gaps(policy, whole.services.services, problems)
+    warn_of_gaps(policy, whole, problems)
     return Loaded(policy, (), problems.warnings)
 
 

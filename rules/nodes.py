@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from kit.text import header_text
 from rules.problems import Problems, Where
 
 LARGEST = 1_048_576  # characters of one file; the largest policy file met in practice is a hundredth of it
@@ -137,7 +138,7 @@ class _Composer:
             key = self.node(event, where.at(line, "?"), depth + 1)
             if not isinstance(key, Scalar):
                 raise _Bad(line, "this key is a list or a table, expected a word")
-            place = where.at(line, key.text)
+            place = where.at(line, header_text(key.text, 80))
             value = self.node(next(self.events), place, depth + 1)
             if key.text in entries:
                 self.problems.add(place, f"this is said twice, first in line {keys[key.text].line}; expected it once")

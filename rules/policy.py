@@ -127,7 +127,7 @@ class Questions:
     refusal: Callable[..., str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Policy:
     """Everything an organisation decided. Immutable; a reload makes a new one.
 

@@ -97,7 +97,7 @@ def test_one_of_a_matchers_words_must_fit(text: str, facts: Facts, fits: bool) -
     ("condition", "said"),
     [
         ("open_like >= 5", "'open_like' is no name that conditions know, expected one of: category, from"),
-        ("servce == 'x'", "'servce' is no name that conditions know, did you mean service? Known: category, from, hour"),
+        ("servce == 'x'", "'servce' is no name that conditions know, did you mean service? Known: category, from"),
         ("within('30m')", "'within' is no name that conditions know"),
         ("hour > 'x'", "this is no condition in CEL: found no matching overload for '_>_' applied to '(int, string)'"),
         ("hour + 1", "this condition gives a value, expected a comparison that is true or false"),

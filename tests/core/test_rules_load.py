@@ -170,6 +170,15 @@ def test_a_line_that_is_never_reached_is_a_warning(load_with: Load) -> None:
     ]
 
 
+def test_a_matrix_that_is_never_read_is_a_warning(load_with: Load) -> None:
+    """A business unit misspelt would quietly be judged by the default matrix."""
+    text = (PACK / "services.yml").read_text()
+    loaded = load_with({"services.yml": text.replace("business_unit: retail", "business_unit: retial")})
+    assert [str(warning).partition(": ")[2] for warning in loaded.warnings] == [
+        "matrices.retail: no service has the business unit 'retail', so this matrix is never read"
+    ]
+
+
 def test_a_path_that_reaches_nobody_is_a_warning(load_with: Load) -> None:
     """Fault 85: at run time such a step goes on to the next."""
     text = (PACK / "services.yml").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -110,6 +111,11 @@ def test_a_name_whose_definition_is_wrong_counts_as_known() -> None:
     assert node is not None
     made = read_value(Mapping[Word, Wheel], node, problems)
     assert (list(made), problems.lost) == (["big"], {"odd"})
+
+
+def test_a_word_keeps_its_place_on_the_way_to_another_process() -> None:
+    word = pickle.loads(pickle.dumps(Word("ann", Where("a.yml", 3, "owner"))))
+    assert (word, word.where.line) == ("ann", 3)
 
 
 def test_the_reference_tells_every_key_with_its_default() -> None:
