@@ -63,7 +63,7 @@ class StorePages:
         """The open records, the next clock first; those without one last."""
         instant, soon = to_micros(now), to_micros(now + _HOUR)
         with self._store.reading() as connection:
-            clocks = connection.execute(_CLOCKS).tuples().all()
+            clocks = connection.execute(_CLOCKS).all()
             due = sorted(clocks, key=lambda one: (one[3] is None, one[3] or 0, one[1], one[0]))
             shown = _show(connection, [number for number, *_ in due[:limit]])
         return Queue(
@@ -163,7 +163,7 @@ def _names(connection: Connection, records: Collection[Incident]) -> dict[int, _
         .where(people.c.id.in_(ids))
         .group_by(people.c.id, people.c.name)
     )
-    return {number: _Named(name, address) for number, name, address in connection.execute(query).tuples()}
+    return {number: _Named(name, address) for number, name, address in connection.execute(query)}
 
 
 def _signals(connection: Connection, ids: Collection[int]) -> dict[int, int]:
@@ -174,7 +174,7 @@ def _signals(connection: Connection, ids: Collection[int]) -> dict[int, int]:
         .where(fold_keys.c.incident.in_(ids))
         .group_by(fold_keys.c.incident)
     )
-    return {incident: int(count) for incident, count in connection.execute(query).tuples()}
+    return {incident: int(count) for incident, count in connection.execute(query)}
 
 
 def _targets(connection: Connection, ids: Collection[int]) -> dict[int, list[Target]]:

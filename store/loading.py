@@ -87,7 +87,7 @@ def load_budgets(connection: Connection, working: Working) -> None:
     query = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"]).where(budgets.c.hour > since)
     pages = query.where(budgets.c.kind == "page", budgets.c.hour == to_micros(hour_of(working.now)))
     others = _among(connection, query.where(budgets.c.kind != "page"), budgets.c.address, may_be_told)
-    for address, kind, hour, count in (*others, *connection.execute(pages).tuples()):
+    for address, kind, hour, count in (*others, *connection.execute(pages)):
         working.spent[address, kind][from_micros(hour)] = count
     notices = select(outbox.c.recipient, outbox.c.id).where(
         outbox.c.next_at.is_not(None), outbox.c.state == "waiting", outbox.c.rank == 1, outbox.c.kind == "notice",
