@@ -40,6 +40,8 @@ FIRST_PAUSE = timedelta(seconds=30)
 MOST_PAUSE = timedelta(hours=1)
 #: A page is no good an hour late, so it is tried more often.
 MOST_PAUSE_OF_PAGE = timedelta(minutes=2)
+#: How long a stop waits for the mails that are on their way.
+GRACE_SECONDS = 10.0
 #: Takes of a row alone after which composing it is given up: it took its worker down each time.
 MOST_TAKES = 3
 
@@ -140,8 +142,21 @@ async def handover_round(
     A relay that takes no connection is no attempt: the rows stay as they are, and ``trouble`` asks the caller to
     wait before the next round (`pause_after`), so that all of them go at once when it is back (fault 81).
     Rounds may run side by side, so that a mail that the relay is slow to take holds up one of them only (fault 78).
+    Cancelled, a round finishes what is on its way and keeps the results, so that a stop sends nothing twice.
     """
-    done, leased = Handover(), Lease(owner, now, lease)
+    going = asyncio.create_task(_hand_over(store, relay, Lease(owner, now, lease), limit))
+    try:
+        return await asyncio.shield(going)
+    except asyncio.CancelledError:
+        relay.wind_down()
+        await asyncio.wait({going}, timeout=GRACE_SECONDS)
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+        raise
+
+
+async def _hand_over(store: Store, relay: Relay, leased: Lease, limit: int) -> Handover:
+    done, now = Handover(), leased.now
     going, verdicts = await asyncio.to_thread(_due, store, leased, limit, done)
     results: Sequence[Handed | None] = [None] * len(going)
     if going:
@@ -158,7 +173,7 @@ async def handover_round(
         if handed is not None
     ]
     if verdicts:
-        await asyncio.to_thread(_keep, store, verdicts, attempts, owner=owner, now=now, done=done)
+        await asyncio.to_thread(_keep, store, verdicts, attempts, owner=leased.owner, now=now, done=done)
     return done
 
 

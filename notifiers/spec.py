@@ -52,6 +52,9 @@ class Relay(Protocol):
         Raises `RelayUnreachable` where no parcel could be attempted at all.
         """
 
+    def wind_down(self) -> None:
+        """Begin no further parcel, for good: the process stops, and only what is on its way is finished."""
+
 
 class Kind(Protocol):
     """A module of `notifiers.kinds`."""

@@ -29,6 +29,9 @@ class MaildirRelay:
         except OSError as cause:
             raise RelayUnreachable(f"The mail folder {self._folder} takes no mail: {cause.strerror}.") from cause
 
+    def wind_down(self) -> None:
+        """Nothing to do: files are written faster than anybody stops."""
+
     def _write_all(self, parcels: Sequence[Parcel]) -> list[Handed | None]:
         for part in ("tmp", "new", "cur"):
             (self._folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -63,6 +63,7 @@ class SmtpRelay:
         self._command_timeout = command_timeout
         self._data_timeout = data_timeout
         self._patience = patience
+        self._winding_down = False
 
     async def hand_over(self, parcels: Sequence[Parcel]) -> Sequence[Handed | None]:
         """Connections share the parcels, so a slow mail holds up only its own (fault 78)."""
@@ -75,6 +76,10 @@ class SmtpRelay:
         if trouble is not None and not any(results):
             raise trouble
         return results
+
+    def wind_down(self) -> None:
+        """Begin no further mail, for good."""
+        self._winding_down = True
 
     async def _lane(
         self, waiting: _Waiting, results: list[Handed | None], until: float
@@ -91,7 +96,8 @@ class SmtpRelay:
         try:
             for index, parcel in waiting:
                 results[index] = await self._hand(client, parcel)
-                if not client.is_connected or asyncio.get_running_loop().time() > until:
+                over = self._winding_down or asyncio.get_running_loop().time() > until
+                if over or not client.is_connected:
                     break
         finally:
             await _leave(client)

@@ -48,6 +48,10 @@ class Scripted:
     says: dict[str, Handed | None] = field(default_factory=dict)
     away: bool = False
     given: list[Parcel] = field(default_factory=list)
+    winding_down: bool = False
+
+    def wind_down(self) -> None:
+        self.winding_down = True
 
     async def hand_over(self, parcels: Sequence[Parcel]) -> Sequence[Handed | None]:
         if self.away:
@@ -260,6 +264,9 @@ class Slow(Scripted):
         await self.let.wait()
         return await super().hand_over(parcels)
 
+    def wind_down(self) -> None:
+        self.let.set()
+
 
 def test_a_slow_round_holds_up_no_other_and_keeps_its_rows(desk: Store) -> None:
     """Fault 78: rounds run side by side, and a lease lasts as long as the relay takes."""
@@ -281,3 +288,20 @@ def test_a_slow_round_holds_up_no_other_and_keeps_its_rows(desk: Store) -> None:
 
     asyncio.run(asyncio.wait_for(run(), 30))
     assert states(desk) == {1: "delivered", 2: "delivered"}
+
+
+def test_a_stop_finishes_what_is_on_its_way(desk: Store) -> None:
+    """So that an orderly restart sends nothing twice."""
+    composed(desk, row(1, "reply"))
+
+    async def run() -> None:
+        slow = Slow()
+        begun = asyncio.create_task(handover_round(desk, slow, owner="daemon", now=NOW))
+        await slow.asked.wait()
+        begun.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await begun
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert states(desk) == {1: "delivered"}
+    assert outcomes(desk) == [(1, "delivered", "250")]

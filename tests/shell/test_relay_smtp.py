@@ -182,6 +182,15 @@ def test_a_batch_ends_when_its_time_is_over() -> None:
     assert outcomes(hand_over(Sink(), 12, patience=-1)) == ["delivered"] * 4 + [None] * 8
 
 
+def test_a_relay_that_winds_down_finishes_what_it_began() -> None:
+    async def run(port: int) -> Sequence[Handed | None]:
+        winding = relay(port)
+        winding.wind_down()
+        return await winding.hand_over(parcels(12))
+
+    assert outcomes(with_sink(Sink(), run)) == ["delivered"] * 4 + [None] * 8
+
+
 @pytest.mark.parametrize("reply", [HANG, None, b"554 go away", b"421 busy", b"what"])
 @pytest.mark.parametrize("verb", ["hello", "EHLO"])
 def test_a_relay_that_does_not_greet_is_no_attempt(verb: str, reply: Reply) -> None:
