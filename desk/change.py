@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -74,8 +73,7 @@ class Participant(NamedTuple):
     since: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """All that one act changes. ``at`` is when it happened; ``keys_to`` the record that takes the fold keys over."""
 
     incident: Incident

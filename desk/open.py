@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from desk.apply import apply
 from desk.change import Change, Link, Participant, Start, TargetMove
@@ -20,8 +19,7 @@ from rules.facts import Facts
 from triage.assess import assess
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """What a new record is opened from. ``values`` go into its first entry; ``ended_at`` opens it already resolved."""
 
     facts: Facts
@@ -36,7 +34,7 @@ class Opening:
     group_key: str | None = None
     firing: int = 0
     ended_at: datetime | None = None
-    links: Sequence[tuple[int, str]] = field(default=())  # record and relation
+    links: Sequence[tuple[int, str]] = ()  # record and relation
 
 
 def open_record(working: Working, opening: Opening) -> Incident:
@@ -106,7 +104,7 @@ def _new(working: Working, opening: Opening, assessment: Assessment) -> Incident
 
 def _opened(incident: Incident, opening: Opening, assessment: Assessment) -> dict[str, Any]:
     """One entry carries every decided field with its reason and rule."""
-    decided = {name: [value, reason, rule] for name, (value, reason, rule, _) in assessment.fields.items()}
+    decided = {name: decided[:3] for name, decided in assessment.fields.items()}
     values = {
         "title": incident.title,
         "source": incident.source,

@@ -7,7 +7,7 @@ but remember: what a record becomes is decided by the functions that make a `Cha
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -43,8 +43,7 @@ class Repeat(NamedTuple):
     last_seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SignalRow:
+class SignalRow(NamedTuple):
     """A signal as it is stored."""
 
     id: int
@@ -203,7 +202,7 @@ class Working:
 
     def live_targets(self, subject: int, prefix: str = "") -> list[Target]:
         """The targets of a record that still bind and whose name begins so."""
-        return [target for target in self.targets[subject] if target.live and target.name.startswith(prefix)]
+        return [target for target in self.targets[subject] if target.name.startswith(prefix) and target.live]
 
     def set_target(self, target: Target) -> None:
         """Put a target in the place of the one with its id, or add it as new."""

@@ -30,8 +30,7 @@ class Severity:
     needs_person: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """Every judged field of an incident: kind, service, category, impact, urgency, severity, priority, tier, team."""
 
     at: datetime

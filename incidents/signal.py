@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class AlertStatus(StrEnum):
@@ -33,8 +35,7 @@ class Disposition(StrEnum):
     DISCARDED = "discarded"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(NamedTuple):
     """One alert of a payload, in the desk's words.
 
     ``key`` is the sender's own name for the thing (a fingerprint, a dedup key); None where it has none.
@@ -50,8 +51,8 @@ class Alert:
     severity_hint: str | None = None
     resource: str | None = None
     service: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
+    annotations: Mapping[str, str] = MappingProxyType({})
     url: str | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None

@@ -5,13 +5,12 @@ A leaf's value can be forgotten (with its salt) and the chain still verifies; se
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, NamedTuple
 
 from kit.canonical import canonical
 from kit.instants import stamp
@@ -39,8 +38,7 @@ class EntryKind(StrEnum):
     CORRECTION = "correction"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What one entry will say. ``values`` hold text, whole numbers, booleans, None, lists and objects of these."""
 
     kind: EntryKind
@@ -50,8 +48,7 @@ class Entry:
     visibility: str = "internal"  # internal or public: whether the requester may read it
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """An entry as it is stored: its place, its leaves (by name, hex), its hash; values and salts apart."""
 
     subject: int
@@ -69,7 +66,7 @@ class Sealed:
 def leaf_hash(salt: str, name: str, value: Any) -> str:
     """SHA-256 of the canonical ``[salt, name, value]``, in hex; ``salt`` is 32 hex digits."""
     text = f'["{salt}",{encode_basestring(name)},{canonical(value)}]'
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def entry_hash(  # noqa: PLR0917 - the fields of the formula, in its order
@@ -82,7 +79,7 @@ def entry_hash(  # noqa: PLR0917 - the fields of the formula, in its order
         f'["{prev.hex()}",{subject},{seq},"{stamp(occurred_at)}","{stamp(recorded_at)}",'
         f"{encode_basestring(kind)},{author},[{listed}]]"
     )
-    return hashlib.sha256(text.encode()).digest()
+    return sha256(text.encode()).digest()
 
 
 def seal(
@@ -90,8 +87,11 @@ def seal(
 ) -> Sealed:
     """Give an entry its place in the chain. ``salt`` gives 16 fresh random bytes at each call."""
     values = {**entry.values, "visibility": entry.visibility}
-    salts = {name: salt().hex() for name in values}
-    leaves = {name: leaf_hash(salts[name], name, value) for name, value in values.items()}
+    salts: dict[str, str] = {}
+    leaves: dict[str, str] = {}
+    for name, value in values.items():
+        salts[name] = drawn = salt().hex()
+        leaves[name] = leaf_hash(drawn, name, value)
     digest = entry_hash(prev, subject, seq, entry.occurred_at, recorded_at, entry.kind, entry.author, leaves)
     return Sealed(
         subject, seq, entry.occurred_at, recorded_at, entry.kind.value, entry.author, leaves, digest, values, salts
@@ -101,4 +101,4 @@ def seal(
 def checkpoint_hash(previous: bytes, at: datetime, heads: list[tuple[int, int, bytes]]) -> bytes:
     """SHA-256 of the canonical ``[previous, at, [[record id, seq, head hash]]]``; heads in id order."""
     body = [previous.hex(), stamp(at), [[subject, seq, head.hex()] for subject, seq, head in heads]]
-    return hashlib.sha256(canonical(body).encode()).digest()
+    return sha256(canonical(body).encode()).digest()

@@ -5,6 +5,7 @@ Fractions are refused: their canonical form is the one hard part of the RFC, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -32,13 +33,14 @@ def canonical(value: Any) -> str:  # noqa: PLR0911 - one return a JSON type
         items = [encode_basestring(item) if type(item) is str else canonical(item) for item in value]
         return "[" + ",".join(items) + "]"
     if isinstance(value, dict):
-        keys = sorted(value, key=_utf16) if len(value) > 1 else value
-        return "{" + ",".join([f"{encode_basestring(key)}:{canonical(value[key])}" for key in keys]) + "}"
+        return "{" + ",".join([f"{encode_basestring(key)}:{canonical(value[key])}" for key in _in_order(value)]) + "}"
     if isinstance(value, str):  # an enum's word
         return encode_basestring(str(value))
     raise TypeError(f"{kind.__name__} has no canonical form here")
 
 
-def _utf16(key: str) -> bytes:
-    """Keys sort by UTF-16 code units; see rfc8785 3.2.3."""
-    return key.encode("utf-16-be", "surrogatepass")
+def _in_order(keys: Mapping[str, Any]) -> list[str]:
+    """Keys sort by UTF-16 code units, see rfc8785 3.2.3; where all are ASCII that is their own order."""
+    if "".join(keys).isascii():
+        return sorted(keys)
+    return sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known of a signal, or of the record it belongs to, when a rule is asked.
 
     ``origin`` is ``mail``, ``alert`` or ``submission`` (policy writes it ``from:``). ``service``, ``category``,
@@ -23,7 +23,7 @@ class Facts:
     subject: str = ""
     sender: str = ""
     recipient: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
     resource: str | None = None
     service: str | None = None
     category: str | None = None

@@ -133,7 +133,10 @@ def _by_host(name: str, found_by: FoundBy) -> Finder:
     decided = Decided(str(name), f"its host is one of {', '.join(found_by.hosts)}")
 
     def test(asked: Asked) -> Decided | None:
-        return decided if any(fits(host) for host in asked.hosts()) else None
+        for host in asked.hosts():
+            if fits(host):
+                return decided
+        return None
 
     return test
 
@@ -144,11 +147,12 @@ def _by_text(name: str, found_by: FoundBy) -> Finder:
         for phrase in found_by.text
     ]
 
+    one_of_them = phrase_test(found_by.text)
+
     def test(asked: Asked) -> Decided | None:
         folded, written = asked.folded(), asked.written()
-        for found, decided in tests:
-            if found(folded, written):
-                return decided
-        return None
+        if not one_of_them(folded, written):
+            return None
+        return next(decided for found, decided in tests if found(folded, written))
 
     return test

@@ -39,30 +39,31 @@ def assess(facts: Facts, *, hint: str | None, policy: Policy, kept: Mapping[str,
     )
     if judged.floor is not None:
         fields["floor"] = judged.floor
-    team = _fill_tier(fields, _filled(facts, fields, team=None), policy)
-    return Assessed(Assessment(facts.at, fields, severity, policy.version), _filled(facts, fields, team=team))
+    filled = _filled(facts, fields)
+    team = _fill_tier(fields, filled, policy)
+    return Assessed(Assessment(facts.at, fields, severity, policy.version), filled._replace(team=team))
 
 
-def _filled(facts: Facts, fields: Mapping[str, Decided], *, team: str | None) -> Facts:
+def _filled(facts: Facts, fields: Mapping[str, Decided]) -> Facts:
     """The facts with what was decided; a category may be missing, the rest is always there."""
     category = fields.get("category")
     return Facts(
         facts.origin, facts.source, facts.at, facts.title, facts.text, facts.subject, facts.sender, facts.recipient,
         facts.labels, facts.resource, fields["service"].value, facts.category if category is None else category.value,
         fields["kind"].value, fields["impact"].value, fields["urgency"].value, fields["severity"].value,
-        fields["priority"].value, team, facts.state,
+        fields["priority"].value, None, facts.state,
     )  # fmt: skip
 
 
 def _fill_impact_and_urgency(fields: dict[str, Decided], *, hint: str | None, policy: Policy) -> None:
     """What no rule set comes from the sender's hint by the policy's table, else from ``start_with``."""
-    impact, urgency = policy.start_with
-    start = {"impact": Decided(impact, _FROM_START), "urgency": Decided(urgency, _FROM_START)}
+    (impact, urgency), reason = policy.start_with, _FROM_START
     if hint is not None:
-        line, reason = policy.severity[hint], f"the sender's hint {hint}, by the policy's table"
-        start = {"impact": Decided(line.impact, reason), "urgency": Decided(line.urgency, reason)}
-    for name, decided in start.items():
-        fields.setdefault(name, decided)
+        (impact, urgency, _), reason = policy.severity[hint], f"the sender's hint {hint}, by the policy's table"
+    if "impact" not in fields:
+        fields["impact"] = Decided(impact, reason)
+    if "urgency" not in fields:
+        fields["urgency"] = Decided(urgency, reason)
 
 
 def _fill_priority(fields: dict[str, Decided], *, floor: Decided | None, policy: Policy) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -73,16 +72,16 @@ def test_every_question_has_an_answer(policy: Policy, facts: Facts) -> None:
 @pytest.mark.parametrize(
     ("facts", "service", "reason"),
     [
-        (replace(ALERT, service="Checkout"), "checkout", "the sender named it"),
-        (replace(ALERT, labels={"service": "smtp"}), "mail", "its labels say service=imap or mail or smtp"),
-        (replace(ALERT, labels={"instance": "shop7.example.com:9100"}), "checkout", "its host is one of shop*"),
-        (replace(ALERT, resource="VPN1.example.com"), "vpn", "its host is one of vpn*.example.com"),
-        (replace(ALERT, labels={"service": "vpn", "instance": "shop7.example.com"}), "vpn", "its labels say"),
-        (replace(MAIL, text="The Payment Page is white"), "checkout", "its text says payment page"),
-        (replace(MAIL, title="Toner", subject="Toner"), "printing", "its text says toner"),
-        (replace(MAIL, text="Toner is out and the VPN is down"), "vpn", "its text says vpn"),
+        (ALERT._replace(service="Checkout"), "checkout", "the sender named it"),
+        (ALERT._replace(labels={"service": "smtp"}), "mail", "its labels say service=imap or mail or smtp"),
+        (ALERT._replace(labels={"instance": "shop7.example.com:9100"}), "checkout", "its host is one of shop*"),
+        (ALERT._replace(resource="VPN1.example.com"), "vpn", "its host is one of vpn*.example.com"),
+        (ALERT._replace(labels={"service": "vpn", "instance": "shop7.example.com"}), "vpn", "its labels say"),
+        (MAIL._replace(text="The Payment Page is white"), "checkout", "its text says payment page"),
+        (MAIL._replace(title="Toner", subject="Toner"), "printing", "its text says toner"),
+        (MAIL._replace(text="Toner is out and the VPN is down"), "vpn", "its text says vpn"),
         (MAIL, "everything else", "no service claims it"),
-        (replace(ALERT, service="unheard of"), "everything else", "no service claims it"),
+        (ALERT._replace(service="unheard of"), "everything else", "no service claims it"),
     ],
 )
 def test_a_service_is_found_by_name_then_labels_then_hosts_then_text(
@@ -95,25 +94,25 @@ def test_a_service_is_found_by_name_then_labels_then_hosts_then_text(
 
 def test_of_all_rules_the_strongest_word_for_ordered_fields_counts(policy: Policy) -> None:
     """`printer trouble` says low and comes later, `many people affected` says high."""
-    judged = policy.judge(replace(MAIL, text="Nobody can use the printer, no hurry, but one is locked out"))
+    judged = policy.judge(MAIL._replace(text="Nobody can use the printer, no hurry, but one is locked out"))
     assert (judged.fields["impact"].value, judged.fields["impact"].rule) == ("high", "many people affected")
     assert (judged.fields["urgency"].value, judged.fields["urgency"].rule) == ("high", "password forgotten")
 
 
 def test_for_other_fields_the_first_rule_counts(policy: Policy) -> None:
-    judged = policy.judge(replace(MAIL, text="password reset for the printer"))
+    judged = policy.judge(MAIL._replace(text="password reset for the printer"))
     decided = judged.fields["category"]
     assert (decided.value, decided.rule) == ("access.password", "password forgotten")
 
 
 def test_rules_know_the_service_that_the_facts_point_at(policy: Policy) -> None:
-    judged = policy.judge(replace(MAIL, text="The web shop is down"))
+    judged = policy.judge(MAIL._replace(text="The web shop is down"))
     assert judged.fields["impact"].rule == "shop stands still"
     assert judged.fields["service"].value == "checkout"
 
 
 def test_a_floor_speaks_and_what_it_sets_goes_first(policy: Policy) -> None:
-    judged = policy.judge(replace(MAIL, text="Password reset please: I typed in my password on that page"))
+    judged = policy.judge(MAIL._replace(text="Password reset please: I typed in my password on that page"))
     assert judged.floor is not None
     assert (judged.floor.value, judged.floor.rule) == ("sev2", "credentials given away")
     assert judged.fields["category"].rule == "credentials given away"
@@ -121,7 +120,7 @@ def test_a_floor_speaks_and_what_it_sets_goes_first(policy: Policy) -> None:
 
 
 def test_of_floors_the_strongest_counts(policy: Policy) -> None:
-    judged = policy.judge(replace(MAIL, text="I gave my password and now all files are encrypted"))
+    judged = policy.judge(MAIL._replace(text="I gave my password and now all files are encrypted"))
     assert judged.floor is not None
     assert judged.floor.value == "sev1"
 
@@ -169,9 +168,9 @@ def test_the_first_routing_rule_that_fits_counts(policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("facts", "names"),
     [
-        (replace(MAIL, priority="P1", kind="incident"), {"respond": 15, "restore": 240, "resolve": 2880}),
-        (replace(MAIL, priority="P1", kind="service_request"), {"respond": 15, "restore": 240, "resolve": 2880}),
-        (replace(MAIL, priority="P4", kind="service_request"), {"respond": 1440, "resolve": 14400}),
+        (MAIL._replace(priority="P1", kind="incident"), {"respond": 15, "restore": 240, "resolve": 2880}),
+        (MAIL._replace(priority="P1", kind="service_request"), {"respond": 15, "restore": 240, "resolve": 2880}),
+        (MAIL._replace(priority="P4", kind="service_request"), {"respond": 1440, "resolve": 14400}),
         (MAIL, {"respond": 1440, "resolve": 20160}),
     ],
 )
@@ -183,7 +182,7 @@ def test_promises_come_from_the_first_line_that_fits(policy: Policy, facts: Fact
 
 @pytest.mark.parametrize(("priority", "path"), [("P1", "standard"), ("P2", "standard"), ("P3", "quiet"), ("P5", None)])
 def test_the_path_comes_from_the_first_line_that_fits(policy: Policy, priority: str, path: str | None) -> None:
-    found = policy.path_for(replace(ALERT, priority=priority))
+    found = policy.path_for(ALERT._replace(priority=priority))
     assert (found and found.name) == path
 
 

@@ -1,0 +1,1 @@
+"""What `make bench` measures: the machine, the desk, and its peers, in one run."""
