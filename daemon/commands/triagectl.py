@@ -13,10 +13,14 @@ from daemon.commands.session import DEFAULT_CONFIG, Asked
 
 #: Every noun and its verbs, in the order of the help; each verb is a file.
 VERBS = {
-    "incident": ("list", "show"),
-    "signal": ("list", "show"),
+    "incident": (
+        "list", "show", "why", "timeline", "open", "ack", "assign", "note", "reply", "set", "wait", "restore",
+        "resolve", "reopen", "close", "merge",
+    ),
+    "signal": ("list", "show", "why"),
     "outbox": ("list", "show"),
-}
+    "audit": ("verify", "checkpoint"),
+}  # fmt: skip
 
 app = new_app("The tool of operators and agents. It works on the store, also while the daemon runs.")
 
@@ -43,7 +47,7 @@ for _noun, _verbs in VERBS.items():
 
 def main() -> None:
     """The program."""
-    app()
+    app(prog_name="triagectl")
 
 
 if __name__ == "__main__":
