@@ -10,19 +10,20 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from console.health import Health
 from daemon.acts import Acts
 from daemon.clock import utc_now
 from daemon.committer import Committer
 from daemon.config import Config
 from daemon.desks import make_desk
 from daemon.doors import Doors
-from daemon.health import Health
 from daemon.logs import get_log
 from daemon.metrics import Metrics
 from daemon.outbox import handover_round, pause_after
@@ -34,11 +35,18 @@ from notifiers.registry import open_relay
 from notifiers.spec import Relay
 from rules.policy import Policy
 from store.claims import release_all
-from store.engine import Store, checkpoint_wal
+from store.engine import Store
 from store.errors import StoreError
+from store.nodes import beat
+from store.upkeep import checkpoint_wal
 
 UPKEEP_EVERY = timedelta(seconds=1)
 GAUGES_EVERY = timedelta(seconds=5)
+BEAT_EVERY = timedelta(seconds=10)
+#: Mail rounds at once, so that one that hangs holds up no other.
+HANDS = 3
+#: Trouble with the store passes; only from here on do doors turn people away before they have spoken, in seconds.
+DOWN_SECONDS = 5.0
 #: How long the hand-over sleeps when nobody tells it of new mail.
 _LOOK_SECONDS = 1.0
 
@@ -51,10 +59,10 @@ class App:
     def __init__(self, config: Config, *, path: Path, policy: Policy, store: Store) -> None:
         self.config, self.path, self.store = config, path, store
         self.node = f"{socket.gethostname()}-{secrets.token_hex(3)}"
-        self.metrics = Metrics(source.name for source in config.sources)
-        self.health = Health()
+        self.meter = self.metrics = Metrics(source.name for source in config.sources)
         self.desk = self._make_desk(policy)
-        self.committer = Committer(store, on_commit=self._wake)
+        self.committer = Committer(store, on_commit=self._committed)
+        self.keep = self.committer.keep
         self.pages = StorePages(store, Acts(store, lambda: self.desk), lambda: self.desk)
         self.doors = Doors(self)
         self.workers = [
@@ -64,6 +72,8 @@ class App:
         self.relay: Relay = open_relay(config.relay.url, sender=config.relay.sender.address, domain=config.desk.domain)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._composed = asyncio.Event()
+        self._draining = False
+        self._relay_troubles = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     # ------------------------------------------------------------------ from start to stop
@@ -79,15 +89,16 @@ class App:
             worker.start(self.node)
         await self.doors.open()
         self._tasks = [
-            asyncio.create_task(self._repeat(self._hand_over, "outbox")),
+            *(asyncio.create_task(self._repeat(self._hand_over, "outbox")) for _ in range(HANDS)),
             asyncio.create_task(self._repeat(self._upkeep, "upkeep")),
             asyncio.create_task(self._repeat(self._gauges, "gauges")),
+            asyncio.create_task(self._repeat(self._beat, "beat")),
         ]
         log.info("daemon.ready", node=self.node, pid=os.getpid())
 
     async def stop(self) -> None:
         """Let nobody in, finish what was begun, keep what was accepted, and go."""
-        self.health.draining = True
+        self._draining = True
         log.info("daemon.draining")
         await self.doors.close()
         await asyncio.to_thread(self.committer.stop)
@@ -98,17 +109,19 @@ class App:
         self.store.close()
         log.info("daemon.stopped")
 
-    def reload(self) -> bool:
+    async def reload(self) -> bool:
         """Swap the policy for what its files say now; one that does not check is refused, and the old one stays."""
-        config = self.config
-        loaded = read_policy(config.policy, framework=config.desk.framework, zone=config.desk.zone)
+        desk = self.config.desk
+        loaded = await asyncio.to_thread(
+            read_policy, self.config.policy, framework=desk.framework, zone=desk.zone
+        )
         self.metrics.reloaded(success=loaded.policy is not None)
         if loaded.policy is None:
             for problem in loaded.problems:
                 log.error("policy.problem", problem=str(problem))
             log.error("policy.refused", problems=len(loaded.problems), kept=self.desk.policy.version)
             return False
-        self.desk = self._make_desk(loaded.policy)
+        self.desk = await asyncio.to_thread(self._make_desk, loaded.policy)
         for worker in self.workers:
             worker.reload()
         log.info("policy.loaded", version=loaded.policy.version)
@@ -120,10 +133,31 @@ class App:
             self.store, policy, domain=config.desk.domain, addresses=config.addresses, groups=config.groups
         )
 
+    # ------------------------------------------------------------------ what the doors ask
+
+    def health(self) -> Health:
+        """Whether work is taken now, and why not."""
+        reasons = []
+        if self._draining:
+            reasons.append("draining")
+        down = self.committer.down_since
+        if down is not None and time.monotonic() - down > DOWN_SECONDS:
+            reasons.append("store_down")
+        return Health(tuple(reasons))
+
+    def metrics_text(self) -> bytes:
+        """The figures, as Prometheus reads them."""
+        return self.metrics.text()
+
+    def page_failed(self, number: str, error: Exception) -> None:
+        """A page could not be made; it shows the number."""
+        log.error("page.failed", number=number, error=type(error).__name__, exc_info=error)
+
     # ------------------------------------------------------------------ between the parts
 
-    def _wake(self) -> None:
+    def _committed(self, rows: int, seconds: float) -> None:
         """A commit was made: called by the committer's thread."""
+        self.metrics.committed(rows, seconds)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake_workers)
 
@@ -145,10 +179,9 @@ class App:
                 pause = await do()
             except StoreError as error:
                 self.metrics.store_error(error.code)
-                self.health.store_error = error.code
                 log.error("store.error", code=error.code, what=what)
                 pause = _LOOK_SECONDS
-            except Exception:  # noqa: BLE001 - a fault in one part must not end the others
+            except Exception:
                 log.exception("daemon.fault", what=what)
                 pause = _LOOK_SECONDS
             await asyncio.sleep(pause)
@@ -159,10 +192,10 @@ class App:
         done = await handover_round(self.store, self.relay, owner=f"{self.node}.outbox", now=utc_now())
         self.metrics.handed_over(done)
         if done.trouble is not None:
-            self.health.relay_troubles += 1
-            log.warning("relay.trouble", trouble=done.trouble, times=self.health.relay_troubles)
-            return pause_after(self.health.relay_troubles).total_seconds()
-        self.health.relay_troubles = 0
+            self._relay_troubles += 1
+            log.warning("relay.trouble", trouble=done.trouble, times=self._relay_troubles)
+            return pause_after(self._relay_troubles).total_seconds()
+        self._relay_troubles = 0
         if not done.busy:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._composed.wait(), _LOOK_SECONDS)
@@ -170,8 +203,18 @@ class App:
 
     async def _upkeep(self) -> float:
         await asyncio.to_thread(checkpoint_wal, self.store)
-        self.health.store_error = None
+        if self.committer.down_since is not None:
+            await asyncio.to_thread(self.committer.probe)
         return UPKEEP_EVERY.total_seconds()
+
+    async def _beat(self) -> float:
+        """Say that this node is alive, for others on the same database."""
+        await asyncio.to_thread(self._say_alive)
+        return BEAT_EVERY.total_seconds()
+
+    def _say_alive(self) -> None:
+        with self.store.writing() as connection:
+            beat(connection, self.node, utc_now())
 
     async def _gauges(self) -> float:
         await asyncio.to_thread(self.metrics.refresh, self.store, utc_now())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from daemon.config import Config
 from desk.context import Desk
 from incidents.person import Author, Person
+from incidents.signal import Mailbox
+from notifiers.voice import Voice
 from rules.policy import Policy
 from store.engine import Store
 from store.keys import load_instance, load_keyring
@@ -64,6 +67,17 @@ def make_desk(
         addresses=addresses,
         groups=groups,
     )
+
+
+def voice_of(config: Config, desk: Desk) -> Voice:
+    """How the desk speaks in its mails."""
+    sender = config.relay.sender
+    names = dict.fromkeys(config.addresses.values())
+    addresses = {name: address for name in names if (address := desk.address_of(name)) is not None}
+    return Voice(
+        config.desk.name, desk.instance, Mailbox(sender.address, sender.name), config.desk.zone, addresses,
+        config.public_url,
+    )  # fmt: skip
 
 
 def operator(store: Store, user: str, *, acting_as: str | None = None) -> Author:

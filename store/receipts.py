@@ -104,6 +104,19 @@ def _answers(connection: Connection, ids: range, packed: Sequence[Packed]) -> li
     return answers
 
 
+def find_receipt(connection: Connection, receipt: Receipt) -> int | None:
+    """The id under which ``receipt`` is kept; for one without a key, by its bytes, source and instant."""
+    query = select(receipts.c.id)
+    if receipt.key is not None:
+        query = query.where(receipts.c.key == receipt.key)
+    else:
+        query = query.where(
+            receipts.c.content == hashlib.sha256(receipt.body).digest(), receipts.c.source == receipt.source,
+            receipts.c.received_at == to_micros(receipt.received_at),
+        )  # fmt: skip
+    return connection.execute(query.limit(1)).scalar()
+
+
 def load_bodies(connection: Connection, wanted: Iterable[Bodied]) -> dict[int, bytes]:
     """The body of each receipt, by its id. Raises `Absent` where one is not complete."""
     wanted = list(wanted)

@@ -1,0 +1,117 @@
+"""From a configuration file to a daemon that stops when asked: checks first, then the schema, then the doors."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from daemon.app import App
+from daemon.config import Config, check_together, load_config
+from daemon.logs import get_log, set_up_logs
+from daemon.policy import read_policy
+from daemon.state import AlreadyRuns, StateFolder
+from rules.policy import Policy
+from rules.problems import Problem
+from store.engine import Store, open_store
+from store.errors import Missing, SchemaMismatch, StoreCorrupt, StoreError
+from store.keys import load_instance
+
+#: Exit statuses, as sysexits.h names them, and systemd's unit expects them.
+OK, DATA, TRY_AGAIN, CONFIGURATION = 0, 74, 75, 78
+
+log = get_log("daemon")
+
+
+def serve(path: Path, *, say: Callable[[str], None]) -> int:
+    """Run the daemon by the configuration at ``path`` until it is asked to stop; the exit status.
+
+    ``say`` tells the operator why it does not start.
+    """
+    read = read_all(path)
+    if read.problems or read.config is None or read.policy is None:
+        for problem in read.problems:
+            say(str(problem))
+        return CONFIGURATION
+    set_up_logs()
+    state = StateFolder(read.config.state)
+    try:
+        with state.locked():
+            store = _prepare(read.config, path, say)
+            if isinstance(store, int):
+                return store
+            with store.reading() as connection:
+                state.remember(load_instance(connection).id)
+            app = App(read.config, path=path, policy=read.policy, store=store)
+            return uvloop.run(_until_stopped(app))
+    except AlreadyRuns as error:
+        say(str(error))
+        return TRY_AGAIN
+    except OSError as error:  # an address that is in use, a folder that can't be written
+        say(f"The daemon cannot start: {error}")
+        return CONFIGURATION
+
+
+class Read:
+    """Configuration and policy, or all that is wrong with them."""
+
+    def __init__(self, config: Config | None, policy: Policy | None, *problems: Problem) -> None:
+        self.config, self.policy, self.problems = config, policy, list(problems)
+        self.warnings: list[Problem] = []
+
+
+def read_all(path: Path) -> Read:
+    """Read the configuration, and the policy where the configuration says where it is."""
+    loaded = load_config(path)
+    if loaded.config is None:
+        return Read(None, None, *loaded.problems)
+    desk = loaded.config.desk
+    policy = read_policy(loaded.config.policy, framework=desk.framework, zone=desk.zone)
+    if policy.policy is None:
+        return Read(loaded.config, None, *policy.problems)
+    read = Read(loaded.config, policy.policy, *check_together(loaded.config, policy.policy))
+    read.warnings = [*loaded.warnings, *policy.warnings]
+    return read
+
+
+def _prepare(config: Config, path: Path, say: Callable[[str], None]) -> Store | int:
+    """The open store, its schema made new where it must; or the exit status, once it is said why."""
+    try:
+        try:
+            return open_store(config.store)
+        except (Missing, SchemaMismatch) as error:
+            if isinstance(error, SchemaMismatch) and error.found > error.known:
+                raise
+        migrate = [sys.executable, "-m", "daemon.commands.triaged", "migrate", "-c", str(path)]
+        status = subprocess.run(migrate, check=False).returncode
+        return open_store(config.store) if status == 0 else status
+    except StoreCorrupt as error:
+        say(f"{error} The daemon changes nothing and stops.")
+        return DATA
+    except StoreError as error:
+        say(str(error))
+        return CONFIGURATION if error.permanent else TRY_AGAIN
+
+
+async def _until_stopped(app: App) -> int:
+    """Start, and stop at SIGTERM or SIGINT; reload the policy at SIGHUP."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    reloading: set[asyncio.Task[bool]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(app.reload())
+        reloading.add(task)
+        task.add_done_callback(reloading.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await app.start()
+    await stopped.wait()
+    await app.stop()
+    return OK
