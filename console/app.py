@@ -23,7 +23,7 @@ from console.rows import groups_of
 from desk.ports import Pages
 
 #: Records that the list shows; it counts the others.
-MOST_SHOWN = 200
+MOST_SHOWN = 100
 _CSS = Path(__file__).parent / "static" / "console.css"
 
 

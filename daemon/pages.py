@@ -180,7 +180,7 @@ def _signals(connection: Connection, ids: Collection[int]) -> dict[int, int]:
 def _targets(connection: Connection, ids: Collection[int]) -> dict[int, list[Target]]:
     clocks: dict[int, list[Target]] = defaultdict(list)
     if ids:
-        live = targets.c.state.in_(("running", "paused"))
+        live = and_(targets.c.state.in_(("running", "paused")), targets.c.name.like(f"{PROMISED}%"))
         query = select(targets).where(targets.c.subject.in_(ids), live).order_by(targets.c.due_at)
         for row in connection.execute(query):
             clocks[row.subject].append(target_of(row))

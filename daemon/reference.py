@@ -1,4 +1,4 @@
-"""The reference pages of settings and policy: ``python -m daemon.reference`` writes them anew."""
+"""The reference pages of settings, policy and metrics: ``python -m daemon.reference`` writes them anew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.config import Config
+from daemon.series import metrics_page
 from rules.conditions import Conditions
 from rules.load import FILES
 from rules.reference import describe
@@ -40,7 +41,7 @@ def pages() -> Mapping[str, str]:
     """The pages by file name."""
     settings = describe({"triaged.yml": Config})
     policy = describe({**FILES, "Conditions": Conditions}, Conditions)
-    return {"settings.md": _SETTINGS + settings, "policy.md": _POLICY + policy}
+    return {"settings.md": _SETTINGS + settings, "policy.md": _POLICY + policy, "metrics.md": metrics_page()}
 
 
 if __name__ == "__main__":

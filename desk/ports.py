@@ -11,7 +11,7 @@ from incidents.targets import Target
 
 
 class Shown(NamedTuple):
-    """A record as a list or a page shows it: people by name, clocks that still bind beside it."""
+    """A record as a list or a page shows it: people by name, its promises that still bind beside it."""
 
     incident: Incident
     assignee: str | None

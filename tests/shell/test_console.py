@@ -145,7 +145,7 @@ def test_nothing_open_is_said_in_words() -> None:
 def test_more_records_than_fit_are_counted() -> None:
     """The page never says that it shows all when it does not."""
     page = Browser(FakePages(*[shown(incident(number)) for number in range(1, 206)])).get("/").text
-    assert "Showing the first 200 of 205" in page
+    assert "Showing the first 100 of 205" in page
 
 
 def test_hostile_titles_are_text_in_the_list() -> None:
