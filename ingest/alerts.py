@@ -60,13 +60,18 @@ def severity_hint(word: str | None) -> str | None:
 
 def clean_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Names and values as they are kept: cleaned, cut, without empty values, at most ``LABELS_MAX``."""
-    names, values = "".join(labels), "".join(labels.values())
-    plain = names.isascii() and names.isprintable() and values.isascii() and "\x00" not in values
-    if plain and len(names) <= NAME_MAX and len(values) <= VALUE_MAX and len(labels) <= LABELS_MAX:
+    if _plain(labels, VALUE_MAX):
         return {name: value for name, value in labels.items() if name and value}
     kept = labels if len(labels) <= LABELS_MAX else _kept_names(labels)
     cleaned = ((header_text(name, NAME_MAX), clean_text(labels[name], VALUE_MAX)) for name in kept)
     return {name: value for name, value in cleaned if name and value}
+
+
+def _plain(pairs: Mapping[str, str], longest: int) -> bool:
+    """Whether nothing is to be cleaned or cut, as with nearly all: one look at all of them instead of one at each."""
+    names, values = "".join(pairs), "".join(pairs.values())
+    clean = names.isascii() and names.isprintable() and " " not in names and values.isascii() and "\x00" not in values
+    return clean and len(names) <= NAME_MAX and len(values) <= longest and len(pairs) <= LABELS_MAX
 
 
 def _kept_names(labels: Mapping[str, str]) -> list[str]:
@@ -77,6 +82,8 @@ def _kept_names(labels: Mapping[str, str]) -> list[str]:
 
 def clean_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
     """Like labels, but whole paragraphs are welcome."""
+    if _plain(annotations, TEXT_MAX):
+        return {name: text for name, text in annotations.items() if name and text}
     cleaned = ((header_text(name, NAME_MAX), clean_text(text, TEXT_MAX)) for name, text in annotations.items())
     return {name: text for name, text in list(cleaned)[:LABELS_MAX] if name and text}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import lru_cache
 from importlib.resources import files
 from typing import cast
 
@@ -25,6 +26,7 @@ def format_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".py") for name in names if name.endswith(".py") and name[0] != "_"))
 
 
+@lru_cache(maxsize=64)
 def load_format(name: str) -> Format:
     """The format of that name. Raises `UnknownFormat` with the known names."""
     if not _NAME.fullmatch(name) or name not in format_names():

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TOO_FAR = datetime(9000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -50,4 +51,4 @@ def parse_instant(text: str) -> datetime | None:
         instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return instant if EPOCH <= instant < datetime(9000, 1, 1, tzinfo=UTC) else None
+    return instant if EPOCH <= instant < _TOO_FAR else None

@@ -31,6 +31,9 @@ def header_text(text: str, limit: int = 200) -> str:
     >>> header_text("hi\r\nBcc: x")
     'hi Bcc: x'
     """
-    if not (text.isascii() and text.isprintable()):
+    if text.isascii() and text.isprintable():
+        if " " not in text:
+            return text[:limit]
+    else:
         text = _INVISIBLE.sub(" ", clean_text(text, limit * 4))
     return " ".join(text[: limit * 4].split())[:limit]

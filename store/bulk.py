@@ -5,7 +5,8 @@ A turn writes some eight tables; through Core a new incident costs twice the tim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -75,6 +76,24 @@ def write_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> i
         with driver.cursor() as cursor:
             cursor.executemany(statement.replace("?", "%s"), rows)
             return int(cursor.rowcount)
+
+
+def rows_with(connection: Connection, column: Column[str], values: Iterable[str]) -> list[Row]:
+    """The whole rows whose unique text column is one of ``values``, however many, by one statement."""
+    wanted = list(values)
+    if not wanted:
+        return []
+    driver: Any = connection.connection.driver_connection
+    given = json.dumps(wanted) if connection.dialect.name == "sqlite" else wanted
+    with wrapping():
+        return list(driver.execute(_with(column, connection.dialect.name), (given,)).fetchall())
+
+
+@lru_cache(maxsize=64)
+def _with(column: Column[str], kind: str) -> str:
+    names = ", ".join(_quoted(each) for each in column.table.columns)
+    among = "IN (SELECT value FROM json_each(?))" if kind == "sqlite" else "= ANY(%s)"
+    return f"SELECT {names} FROM {column.table.name} WHERE {_quoted(column)} {among}"  # noqa: S608 - names only
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from desk.working import Working
 from incidents.budget import hour_of
 from incidents.person import Person
 from kit.instants import from_micros, to_micros
+from store.bulk import rows_with
 from store.rows import assessment_of, fold_key_of, incident_of, target_of
 from store.tables.incidents import assessments, incidents
 from store.tables.links import links
@@ -28,7 +29,7 @@ _DAY = timedelta(hours=24)
 
 def load_keys(connection: Connection, working: Working, needs: Needs) -> None:
     """Load the fold keys, the signals with the same keys, and the numbers of subject tags."""
-    for row in _among(connection, select(fold_keys), fold_keys.c.key, needs.keys):
+    for row in rows_with(connection, fold_keys.c.key, needs.keys):
         key = fold_key_of(row)
         working.keys[key.key] = key
     found = _among(
