@@ -147,7 +147,7 @@ class App:
 
     def metrics_text(self) -> bytes:
         """The figures, as Prometheus reads them."""
-        return self.metrics.text()
+        return self.metrics.render()
 
     def page_failed(self, number: str, error: Exception) -> None:
         """A page could not be made; it shows the number."""

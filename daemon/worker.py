@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from ingest.parser import MailParser
 
 from daemon.clock import utc_now
 from daemon.config import Config, load_config
@@ -30,7 +31,6 @@ from daemon.policy import read_policy
 from daemon.stages import Stages
 from daemon.timers import timers_round
 from desk.context import Desk
-from ingest.parser import MailParser
 from store.audit import make_checkpoint
 from store.engine import Store, open_store
 from store.errors import StoreError
@@ -77,7 +77,9 @@ class Report:
 class Worker:
     """The rounds of one process, driven by `run` or by a test."""
 
-    def __init__(self, store: Store, *, desk: Callable[[], Desk], config: Config, owner: str, parser: MailParser) -> None:
+    def __init__(
+        self, store: Store, *, desk: Callable[[], Desk], config: Config, owner: str, parser: MailParser
+    ) -> None:
         self._store, self._desk, self._owner, self._parser = store, desk, owner, parser
         self._voice = voice_of(config, desk())
         self._stages = Stages()
