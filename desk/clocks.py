@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -56,7 +55,7 @@ def _meet(working: Working, subject: int, move: Meet, at: datetime) -> None:
 def _cancel(working: Working, subject: int, move: Cancel, at: datetime) -> None:
     del at
     for target in working.live_targets(subject, move.prefix):
-        working.set_target(replace(target, state=TargetState.CANCELLED, next_at=None, paused_at=None))
+        working.set_target(target._replace(state=TargetState.CANCELLED, next_at=None, paused_at=None))
 
 
 def _pause(working: Working, subject: int, move: Pause, at: datetime) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -54,8 +53,8 @@ def fire_escalation(working: Working, incident: Incident, target: Target) -> Non
 def _advanced(target: Target, fired: Due) -> Target:
     """The target after a step: the next one's instant, or nothing more to do."""
     if fired.next_at is None:
-        return replace(target, state="missed", next_at=None, step=fired.step, round=fired.round)
-    return replace(target, step=fired.next_step, round=fired.next_round, due_at=fired.next_at, next_at=fired.next_at)
+        return target._replace(state="missed", next_at=None, step=fired.step, round=fired.round)
+    return target._replace(step=fired.next_step, round=fired.next_round, due_at=fired.next_at, next_at=fired.next_at)
 
 
 def _told(working: Working, incident: Incident, phrase: str) -> Sequence[Told]:

@@ -65,9 +65,9 @@ def replan(targets: list[Target], promises: list[Promise], policy: Policy) -> li
         promise = lengths.get(target.name)
         if promise is None or promise.length == target.length:
             continue
-        moved = replace(target, length=promise.length, due_at=target.due_at + promise.length - target.length, warned=0)
+        moved = target._replace(length=promise.length, due_at=target.due_at + promise.length - target.length, warned=0)
         if target.state == TargetState.RUNNING:
-            moved = replace(moved, next_at=next_look(moved, policy.warn_at))
+            moved = moved._replace(next_at=next_look(moved, policy.warn_at))
         moves.append(Advance(moved))
     return moves
 

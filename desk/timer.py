@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from desk.apply import apply
@@ -23,7 +22,7 @@ def timer_fired(working: Working, target: Target) -> None:
     """Do what is due at ``working.now`` for a target whose ``next_at`` has come; once, however late it is."""
     incident = working.incident(target.subject)
     if incident is None or incident.id != target.subject:
-        working.set_target(replace(target, state="cancelled", next_at=None))
+        working.set_target(target._replace(state="cancelled", next_at=None))
     elif target.name.startswith("escalation."):
         fire_escalation(working, incident, target)
     elif target.name == "close.auto":
@@ -47,10 +46,10 @@ def _promise_due(working: Working, incident: Incident, target: Target) -> None:
     """A promise is near, or over. A warning is skipped when its breach is past too."""
     breached = working.now >= target.due_at
     if breached:
-        moved = replace(target, next_at=None)
+        moved = target._replace(next_at=None)
     else:
-        given = replace(target, warned=target.warned + 1)
-        moved = replace(given, next_at=next_look(given, working.desk.policy.warn_at))
+        given = target._replace(warned=target.warned + 1)
+        moved = given._replace(next_at=next_look(given, working.desk.policy.warn_at))
     values: dict[str, Any] = {"name": target.name, "breached": breached, "due_at": stamp(target.due_at)}
     entry = Entry(EntryKind.TARGET, working.desk.machine.person, values, working.now)
     told = _whom_to_warn(working, incident, values)

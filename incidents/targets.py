@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class TargetState(StrEnum):
@@ -23,8 +23,7 @@ class TargetState(StrEnum):
 LIVE = (TargetState.RUNNING, TargetState.PAUSED)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One row: ``name`` is a dotted word such as ``sla.respond``; ``next_at`` the instant to look again.
 
     ``length`` is what was promised. ``warned`` counts the warnings that have gone out. ``step`` and ``round``
@@ -63,18 +62,18 @@ def next_look(target: Target, warn_at: Sequence[float]) -> datetime:
 
 def pause(target: Target, now: datetime) -> Target:
     """Stop the clock: what is left stays left."""
-    return replace(target, state=TargetState.PAUSED, paused_at=now, next_at=None)
+    return target._replace(state=TargetState.PAUSED, paused_at=now, next_at=None)
 
 
 def resume(target: Target, now: datetime, warn_at: Sequence[float]) -> Target:
     """Start the clock again: the time paused is added to the due instant."""
     assert target.paused_at is not None
     due_at = target.due_at + (now - target.paused_at)
-    moved = replace(target, state=TargetState.RUNNING, paused_at=None, due_at=due_at)
-    return replace(moved, next_at=next_look(moved, warn_at))
+    moved = target._replace(state=TargetState.RUNNING, paused_at=None, due_at=due_at)
+    return moved._replace(next_at=next_look(moved, warn_at))
 
 
 def meet(target: Target, now: datetime, stop_event: int | None) -> Target:
     """It happened: in time or late."""
     state = TargetState.MET if now <= target.due_at else TargetState.MET_LATE
-    return replace(target, state=state, met_at=now, next_at=None, paused_at=None, stop_event=stop_event)
+    return target._replace(state=state, met_at=now, next_at=None, paused_at=None, stop_event=stop_event)
