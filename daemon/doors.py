@@ -1,0 +1,119 @@
+"""The doors of a daemon: which listeners it opens by its configuration, and how they close."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from console.app import make_console
+from console.health import Health
+from daemon.clock import utc_now
+from daemon.config import Config
+from desk.ports import Pages
+from desk.receive import Kept, Receipt
+from ingest.listeners.bounds import Meter
+from ingest.listeners.http import Asgi, Door, HttpSettings, Source
+from ingest.listeners.http_server import HttpServer
+from ingest.listeners.smtp_server import SmtpServer, serve_lmtp, serve_smtp
+from ingest.listeners.smtp_settings import SmtpSettings, Tls
+from ingest.listeners.sockets import bind
+from ingest.registry import load_alert_format
+
+
+class Behind(Protocol):
+    """What stands behind the doors."""
+
+    config: Config
+    meter: Meter
+    pages: Pages
+
+    @property
+    def keep(self) -> Callable[[Receipt], Awaitable[Kept]]:
+        """Have a receipt kept."""
+
+    def health(self) -> Health:
+        """Whether work is taken now."""
+
+    def metrics_text(self) -> bytes:
+        """The figures, as Prometheus reads them."""
+
+    def page_failed(self, number: str, error: Exception) -> None:
+        """A page could not be made."""
+
+
+class Doors:
+    """Open from `open` to `close`."""
+
+    def __init__(self, behind: Behind) -> None:
+        self._behind, self._config = behind, behind.config
+        self._web: list[HttpServer] = []
+        self._mail: list[SmtpServer] = []
+
+    async def open(self) -> None:
+        """Bind every listener first, so that either all are open or none; then let people in."""
+        config = self._config
+        web = bind(str(config.http.listen))
+        metrics = bind(str(config.metrics.listen)) if config.metrics.listen is not None else []
+        smtp = bind(str(config.smtp.listen)) if config.smtp is not None and config.smtp.listen is not None else []
+        pages = self._console(loopback=config.http.listen.loopback)
+        await self._serve(self._webhooks(pages), web)
+        if metrics:
+            await self._serve(self._console(loopback=False), metrics)
+        if smtp:
+            door = await serve_smtp(
+                self._mail_settings(), self._behind.keep, now=utc_now, meter=self._behind.meter, ready=self._ready,
+                sockets=smtp,
+            )  # fmt: skip
+            self._mail.append(door)
+        if config.lmtp is not None:
+            settings = self._mail_settings(listen=str(config.lmtp.listen))
+            self._mail.append(
+                await serve_lmtp(settings, self._behind.keep, now=utc_now, meter=self._behind.meter, ready=self._ready)
+            )
+
+    async def close(self) -> None:
+        """Let nobody in any more, and finish what is under way."""
+        for mail in self._mail:
+            await mail.close()
+        for web in self._web:
+            await web.close()
+
+    async def _serve(self, app: Asgi, sockets: list[socket.socket]) -> None:
+        server = HttpServer(app)
+        self._web.append(server)
+        await server.start(sockets)
+
+    def _ready(self) -> bool:
+        return self._behind.health().ready
+
+    def _console(self, *, loopback: bool) -> Asgi:
+        config = self._config
+        return make_console(
+            self._behind.pages, health=self._behind.health, metrics=self._behind.metrics_text, loopback=loopback,
+            desk_name=config.desk.name, public_url=config.public_url, zone=config.desk.zone,
+            on_error=self._behind.page_failed,
+        )  # fmt: skip
+
+    def _webhooks(self, others: Asgi) -> Asgi:
+        sources = {
+            one.name: Source(
+                one.name, one.format, hashlib.sha256(one.token.value.encode()).digest(),
+                load_alert_format(one.format).shape,
+            )
+            for one in self._config.sources
+        }  # fmt: skip
+        return Door(
+            sources, keep=self._behind.keep, now=utc_now, meter=self._behind.meter, ready=self._ready, others=others,
+            settings=HttpSettings(max_size=self._config.http.max_size),
+        )  # fmt: skip
+
+    def _mail_settings(self, *, listen: str | None = None) -> SmtpSettings:
+        smtp = self._config.smtp
+        assert smtp is not None
+        tls = None if smtp.tls is None else Tls(smtp.tls.certificate_file, smtp.tls.key_file)
+        return SmtpSettings(
+            listen=listen or str(smtp.listen), addresses=self._config.addresses, hostname=self._config.desk.domain,
+            max_size=smtp.max_size, tls=tls, users_file=smtp.users_file,
+        )  # fmt: skip

@@ -1,0 +1,299 @@
+"""The webhook door: a bare ASGI application that takes `/ingest/…` and hands everything else on.
+
+Between the last byte of a body and its commit stands only what the answer needs: the token, the size, the shape of
+the JSON. A 2xx means committed; trouble of ours is a 503, never a 429, for senders drop on that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from desk.receive import Kept, NotKept, Receipt, post_receipt_key
+from ingest.listeners.bounds import Meter, Room
+from ingest.spec import Shape, Unreadable
+from kit.text import header_text
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+PREFIX = "/ingest/"
+MIB = 1_048_576
+#: From this size on a body's shape is looked at beside the loop.
+_LARGE = 262_144
+_RETRY_AFTER = b"5"
+_JSON = (b"content-type", b"application/json")
+_PROBLEM = (b"content-type", b"application/problem+json")
+_UNAUTHORIZED = "The token is missing or wrong. It belongs in Authorization: Bearer, or at the end of the path."
+_TYPES = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
+_NOBODY = hashlib.sha256(b"nobody").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """How the webhook door behaves."""
+
+    max_size: int = 10 * MIB
+    """Bytes of one body, unpacked; the largest payload seen of a monitor is a tenth of it."""
+    body_within: timedelta = timedelta(seconds=30)
+    """How long one body may take to arrive."""
+    memory: int = 256 * MIB
+    """Bytes of bodies being received, all requests together; beyond it senders are told to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who may post: a configured source, its format and the SHA-256 of its token."""
+
+    name: str
+    format: str
+    token_hash: bytes
+    shape: Callable[[bytes], Shape]
+
+
+class Problem(Exception):
+    """An answer that is no success; see rfc9457."""
+
+    def __init__(self, status: int, code: str, detail: str, *, retry: bool = False) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.retry = status, code, detail, retry
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the door reads of a request's headers."""
+
+    bearer: bytes | None = None
+    type: str = ""
+    length: int | None = None
+    encoding: bytes = b""
+    sender_id: str | None = None
+    agent: str = ""
+
+
+class Door:
+    """The ASGI application. ``ready`` says whether the desk can take anything now."""
+
+    def __init__(
+        self, sources: Mapping[str, Source], *, keep: Callable[[Receipt], Awaitable[Kept]], now: Callable[[], datetime],
+        meter: Meter, ready: Callable[[], bool], others: Asgi, settings: HttpSettings = HttpSettings(),
+    ) -> None:  # fmt: skip
+        self._sources, self._keep, self._now, self._meter = sources, keep, now, meter
+        self._ready, self._others, self._settings = ready, others, settings
+        self._room = Room(settings.memory)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._others(scope, receive, send)
+            return
+        name = "unknown"
+        try:
+            source, head = self._let_in(scope)
+            name = source.name
+            answer = await self._take(source, head, scope, receive)
+        except Problem as problem:
+            self._meter.count("ingest_total", source=name, outcome=problem.code)
+            await _refuse(send, problem, close=problem.code in _UNREAD)
+        except ConnectionError:
+            self._meter.count("ingest_total", source=name, outcome="aborted")
+        else:
+            self._meter.count("ingest_total", source=name, outcome="accepted")
+            await _answer(send, 202, answer)
+
+    # ------------------------------------------------------------------ who
+
+    def _let_in(self, scope: Scope) -> tuple[Source, Head]:
+        """The source that a request may speak for; its body is not read before that."""
+        name, _, path_token = scope["path"][len(PREFIX) :].partition("/")
+        if scope["method"] not in ("POST", "PUT"):
+            raise Problem(405, "method", "A source posts here; use POST.")
+        head = read_head(scope["headers"])
+        token = path_token.encode("utf-8", "surrogateescape") if path_token else head.bearer
+        if b"token=" in scope.get("query_string", b""):
+            token = None  # a token in the query ends up in logs, so none is taken from there
+        source = self._sources.get(name)
+        known = _NOBODY if source is None else source.token_hash
+        same = hmac.compare_digest(hashlib.sha256(token or b"").digest(), known)
+        if source is None or token is None or not same:
+            self._meter.count("auth_fail_total", source="unknown" if source is None else name)
+            raise Problem(401, "unauthorized", _UNAUTHORIZED)
+        return source, head
+
+    # ------------------------------------------------------------------ what
+
+    async def _take(self, source: Source, head: Head, scope: Scope, receive: Receive) -> bytes:
+        if not self._ready():
+            raise Problem(503, "unavailable", "The desk cannot keep anything now; send it again.", retry=True)
+        _check_type(head.type)
+        if head.length is not None and head.length > self._settings.max_size:
+            raise Problem(413, "too_large", f"The body is larger than {self._settings.max_size} bytes.")
+        body = await self._read(head, receive)
+        shape = await _shape(source, body)
+        receipt = Receipt(
+            source.name, source.format, self._now(), {"type": head.type, "peer": _peer(scope), "agent": head.agent},
+            body, post_receipt_key(source.name, head.sender_id or _cloud_event_id(head.type, body), body),
+        )  # fmt: skip
+        try:
+            kept = await self._keep(receipt)
+        except NotKept:
+            raise Problem(503, "unavailable", "The desk cannot keep this now; send it again.", retry=True) from None
+        return _accepted(shape, kept)
+
+    async def _read(self, head: Head, receive: Receive) -> bytes:
+        """The whole body, unpacked; bounded in bytes, in time and in all."""
+        gunzip = _unpacker(head.encoding)
+        message = await receive()
+        if not message.get("more_body") and message["type"] == "http.request" and gunzip is None:
+            return self._within(message["body"])
+        held = 0
+        parts: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._settings.body_within.total_seconds()):
+                while True:
+                    if message["type"] == "http.disconnect":
+                        raise ConnectionError
+                    part = message.get("body", b"")
+                    if gunzip is not None:
+                        part = _unpack(gunzip, part, self._settings.max_size - held)
+                    if not self._room.take(len(part)):
+                        self._meter.count("limit_total", kind="http_memory")
+                        raise Problem(503, "busy", "Too much is being received now; send it again.", retry=True)
+                    held += len(part)
+                    if held > self._settings.max_size:
+                        raise Problem(413, "too_large", f"The body is larger than {self._settings.max_size} bytes.")
+                    parts.append(part)
+                    if not message.get("more_body"):
+                        break
+                    message = await receive()
+        except TimeoutError:
+            self._meter.count("limit_total", kind="http_slow_body")
+            raise Problem(408, "timeout", "The body took too long to arrive.") from None
+        finally:
+            self._room.give(held)
+        if gunzip is not None and not gunzip.eof:
+            raise Problem(400, "unreadable", "The body is no whole gzip stream.")
+        return b"".join(parts)
+
+    def _within(self, body: bytes) -> bytes:
+        if len(body) > self._settings.max_size:
+            raise Problem(413, "too_large", f"The body is larger than {self._settings.max_size} bytes.")
+        return bytes(body)
+
+
+#: Refusals before the body was read: the connection can't be used again.
+_UNREAD = frozenset({"unauthorized", "method", "media_type", "too_large", "timeout", "busy", "encoding"})
+
+
+def read_head(headers: list[tuple[bytes, bytes]]) -> Head:
+    """What the door reads of headers: names come in lower case."""
+    found = dict(headers)
+    bearer = found.get(b"authorization", b"")
+    length = found.get(b"content-length", b"")
+    sender_id = found.get(b"idempotency-key") or found.get(b"x-amz-sns-message-id")
+    if sender_id is None and b"ce-id" in found:
+        sender_id = found.get(b"ce-source", b"") + b"\n" + found[b"ce-id"]
+    kind = found.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return Head(
+        bearer[7:].strip() if bearer[:7].lower() == b"bearer " else None,
+        kind.decode("latin-1")[:100],
+        int(length) if length.isdigit() and len(length) < 16 else None,  # noqa: PLR2004 - digits of a sane length
+        found.get(b"content-encoding", b"").strip().lower(),
+        None if sender_id is None else sender_id.decode("latin-1"),
+        header_text(found.get(b"user-agent", b"").decode("latin-1"), 200),
+    )
+
+
+def _check_type(kind: str) -> None:
+    """JSON under any of its names, or the plain text that some senders call it."""
+    if kind not in _TYPES and not kind.endswith("+json"):
+        raise Problem(415, "media_type", "The body must be JSON, with Content-Type: application/json.")
+
+
+def _unpacker(encoding: bytes) -> Any:
+    if encoding in (b"", b"identity"):
+        return None
+    if encoding != b"gzip":
+        raise Problem(415, "encoding", "Of content encodings only gzip is taken, once.")
+    return zlib.decompressobj(31)
+
+
+def _unpack(gunzip: Any, part: bytes, room: int) -> bytes:
+    """What a part unpacks to, one byte more than there is room for at most."""
+    try:
+        return bytes(gunzip.decompress(part, room + 1)) if not gunzip.eof else b""
+    except zlib.error:
+        raise Problem(400, "unreadable", "The body is no gzip stream, though its header says so.") from None
+
+
+async def _shape(source: Source, body: bytes) -> Shape:
+    try:
+        return await asyncio.to_thread(source.shape, body) if len(body) > _LARGE else source.shape(body)
+    except Unreadable as error:
+        raise Problem(400, "unreadable", str(error)) from None
+
+
+class _CloudEvent(msgspec.Struct):
+    id: str = ""
+    source: str = ""
+
+
+def _cloud_event_id(kind: str, body: bytes) -> str | None:
+    """The id of a structured CloudEvent: unique together with its source."""
+    if kind != "application/cloudevents+json":
+        return None
+    try:
+        event = msgspec.json.decode(body, type=_CloudEvent)
+    except msgspec.DecodeError:
+        return None
+    return f"{event.source}\n{event.id}" if event.id else None
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _accepted(shape: Shape, kept: Kept) -> bytes:
+    if not shape.refused and shape.key is None:
+        return b'{"accepted":%d,"refused":[],"id":%d}' % (shape.accepted, kept.id)
+    answer: dict[str, Any] = {
+        "accepted": shape.accepted,
+        "refused": [{"path": item.path, "why": item.why} for item in shape.refused],
+        "id": kept.id,
+    }
+    if shape.key is not None:
+        answer |= {"status": "success", "message": "Event processed", "dedup_key": shape.key}
+    return msgspec.json.encode(answer)
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(send: Send, problem: Problem, *, close: bool) -> None:
+    said = {"type": "about:blank", "status": problem.status, "code": problem.code, "detail": problem.detail}
+    body = msgspec.json.encode(said)
+    headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    if problem.status == 401:  # noqa: PLR2004 - see rfc9110 15.5.2
+        headers.append((b"www-authenticate", b"Bearer"))
+    if problem.status == 405:  # noqa: PLR2004 - see rfc9110 15.5.6
+        headers.append((b"allow", b"POST, PUT"))
+    if problem.retry:
+        headers.append((b"retry-after", _RETRY_AFTER))
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
