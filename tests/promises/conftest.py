@@ -214,3 +214,9 @@ def mail_of() -> Callable[..., EmailMessage]:
 @pytest.fixture
 def waiting() -> Callable[..., Any]:
     return wait_for
+
+
+@pytest.fixture
+def port_of() -> Callable[[], int]:
+    """Free ports, one at a call."""
+    return free_port
