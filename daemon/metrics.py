@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from daemon import logs
 from daemon.gauges import read_standing
 from daemon.outbox import Handover
 from daemon.series import DOORS, OTHER, PREFIX, SERIES, SOURCES, UNKNOWN, Series
@@ -22,17 +23,13 @@ _HANDED_OVER = ("delivered", "delayed", "failed", "expired", "superseded")
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, that nobody reads
 
 
-def _none_dropped() -> int:
-    return 0
-
-
 class Metrics:
     """All series of `daemon.series`, present from the start. ``sources`` are the configuration's names.
 
     ``dropped`` gives the log lines dropped since the process began.
     """
 
-    def __init__(self, sources: Iterable[str], *, dropped: Callable[[], int] = _none_dropped) -> None:
+    def __init__(self, sources: Iterable[str], *, dropped: Callable[[], int] = logs.dropped) -> None:
         self._registry = CollectorRegistry()
         self._values: dict[tuple[str, ...], tuple[str, ...]] = {
             SOURCES: tuple(dict.fromkeys((*sources, *DOORS))), ("{version}",): (_version(),),
