@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from daemon.ids import Ids
 from desk.acknowledge import acknowledge
 from desk.apply import apply
@@ -56,9 +58,12 @@ class Acts:
 
     def act(
         self, ref: str, decide: Callable[[Working, Incident], None], *, now: datetime, also: Iterable[str] = (),
-        people: Iterable[int] = (),
+        people: Iterable[int] = (), beside: Callable[[Connection], None] | None = None,
     ) -> Incident:  # fmt: skip
-        """Do ``decide`` to the record that ``ref`` names; ``also`` are further references it touches."""
+        """Do ``decide`` to the record that ``ref`` names; ``also`` are further references it touches.
+
+        ``beside`` writes what goes with it in the same commit, and may refuse.
+        """
         needs = Needs(numbers={_number(one) for one in (ref, *also)})
         for attempt in range(MOST_COLLISIONS):
             working = self._load(needs, people=people, now=now)
@@ -68,6 +73,8 @@ class Acts:
             decide(working, incident)
             try:
                 with self._store.writing() as connection:
+                    if beside is not None:
+                        beside(connection)
                     save(connection, working)
             except Collision:
                 if attempt + 1 == MOST_COLLISIONS:
@@ -118,11 +125,15 @@ class Acts:
 
         return self.act(ref, decide, now=now)
 
-    def note(self, ref: str, *, by: Author, now: datetime, text: str) -> Incident:
-        """Write a note."""
-        return self._plain(ref, now, lambda working, incident: note(
-            incident, by=by, at=now, policy=working.desk.policy, text=text
-        ))  # fmt: skip
+    def note(
+        self, ref: str, *, by: Author, now: datetime, text: str, beside: Callable[[Connection], None] | None = None
+    ) -> Incident:
+        """Write a note; ``beside`` writes what it tells of, in the same commit."""
+
+        def decide(working: Working, incident: Incident) -> None:
+            apply(working, note(incident, by=by, at=now, policy=working.desk.policy, text=text))
+
+        return self.act(ref, decide, now=now, beside=beside)
 
     def reply(self, ref: str, *, by: Author, now: datetime, text: str) -> Incident:
         """Answer the requester and the watchers by mail."""

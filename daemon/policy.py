@@ -18,16 +18,22 @@ def read_policy(folder: Path | None, *, framework: str, zone: ZoneInfo) -> Loade
     A file of the folder stands for the pack's file of the same name.
     """
     problems: list[Problem] = []
+    found = read_files(folder, framework=framework, problems=problems)
+    loaded = load_policy(found, framework=framework, zone=zone)
+    if problems:
+        return Loaded(None, [*problems, *loaded.problems], loaded.warnings)
+    return loaded
+
+
+def read_files(folder: Path | None, *, framework: str, problems: list[Problem]) -> dict[str, PolicyFile]:
+    """The files in force, by name."""
     found = _read_folder(pack_folder(framework), problems)
     if folder is not None:
         if folder.is_dir():
             found |= _read_folder(folder, problems)
         else:
             problems.append(Problem(Where(str(folder), 1), "there is no such folder, expected one with policy files"))
-    loaded = load_policy(found, framework=framework, zone=zone)
-    if problems:
-        return Loaded(None, [*problems, *loaded.problems], loaded.warnings)
-    return loaded
+    return found
 
 
 def pack_folder(framework: str) -> Path:

@@ -201,6 +201,7 @@ def _remember(working: Working, heard: Heard) -> Outcome:
     key = FoldKey(
         heard.name, None, heard.episode, "resolved", heard.arrival.id, heard.digest,
         own_start=heard.alert.starts_at is not None, last_seen_at=at, ended_at=heard.alert.ends_at or at,
+        signals=1 if heard.known is None else heard.known.signals + 1,
         version=0 if heard.known is None else heard.known.version,
     )  # fmt: skip
     working.put_key(key)

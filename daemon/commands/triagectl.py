@@ -17,8 +17,9 @@ VERBS = {
         "list", "show", "why", "timeline", "open", "ack", "assign", "note", "reply", "set", "wait", "restore",
         "resolve", "reopen", "close", "merge",
     ),
-    "signal": ("list", "show", "why"),
-    "outbox": ("list", "show"),
+    "signal": ("list", "show", "parse", "replay", "discard", "why", "reconcile"),
+    "outbox": ("list", "show", "retry", "discard"),
+    "policy": ("show", "check", "explain", "reload"),
     "audit": ("verify", "checkpoint"),
 }  # fmt: skip
 
