@@ -103,7 +103,7 @@ def _mail(who: str, subject: str, text: str, *, automatic: bool = False, **heade
     if automatic:
         message["Auto-Submitted"] = "auto-replied"
     for name, value in headers.items():
-        message[name.replace("_", "-")] = value
+        message[name.replace("_", "-")] = " ".join(value.split())
     message.set_content(f"Hello,\n\n{text}\n\n-- \n{who.title()}\n")
     with smtplib.SMTP("127.0.0.1", SMTP_PORT, timeout=10) as smtp:
         smtp.send_message(message, f"{who}@example.com", [str(message["To"])])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -20,12 +22,12 @@ from daemon.commands.registering import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from daemon.config import Config
 
 _UNTIL_HERE = 262_144  # bytes of a header block that are looked at for a recipient
 _FIRST_PERMANENT = 500
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 
 
 def submit(
@@ -56,6 +58,15 @@ def submit(
     It goes through the daemon's LMTP socket, else straight into the store. Exit 0: it is kept. 75: try again later.
     65: this is no mail, or too big. 67: that is no address of this desk. 64: it is not clear which address is meant.
     """
+    try:
+        _submit(config, source=source, to=to, sender=sender)
+    except typer.Exit:
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not make the mail server bounce the mail
+        _refuse(f"A fault of triaged, {type(error).__name__}: the mail was not taken.", TRY_AGAIN)
+
+
+def _submit(config: Path, *, source: str | None, to: str | None, sender: str | None) -> None:
     settings = _read_config(config)
     body = sys.stdin.buffer.read(_most(settings) + 1)
     if not body.strip():
@@ -120,14 +131,16 @@ def _mailbox(config: Config, normal: str) -> str | None:
 
 
 def _addresses(body: bytes, *fields: str) -> Iterator[str]:
-    """The addresses in some fields of the header block, as far as they can be read."""
-    from email.parser import BytesHeaderParser
-    from email.utils import getaddresses
-
-    head = BytesHeaderParser().parsebytes(body[:_UNTIL_HERE])
-    for field in fields:
-        values = [str(value)[:_UNTIL_HERE] for value in head.get_all(field, [])]
-        yield from (address for _, address in getaddresses(values, strict=False) if address)
+    """What looks like an address in some header fields: a scan, for nothing is parsed before it is kept."""
+    lines = body[:_UNTIL_HERE].decode("ascii", "replace").splitlines()
+    inside = False
+    for line in lines:
+        if not line:
+            return
+        if not line.startswith((" ", "\t")):
+            inside = line.partition(":")[0].strip().lower() in fields
+        if inside:
+            yield from _ADDRESS.findall(line)
 
 
 # ---------------------------------------------------------------------- in
