@@ -34,7 +34,7 @@ WEB, SMTP_PORT = "http://127.0.0.1:8080", 8025
 DESK_ADDRESS = "support@example.com"
 _PATIENCE = 30.0  # seconds until the daemon must be ready, or the day be worked
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class DidNotWork(Exception):

@@ -201,7 +201,7 @@ def person_mail(sender: str = "ann@example.com", subject: str = "My screen is da
     message["Subject"] = subject
     message["Message-ID"] = headers.pop("Message_ID", f"<{os.urandom(8).hex()}@mail.example.com>")
     for name, value in headers.items():
-        message[name.replace("_", "-")] = value
+        message[name.replace("_", "-")] = " ".join(value.split())
     message.set_content("It went dark this morning.\n")
     return message
 
