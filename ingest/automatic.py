@@ -1,0 +1,155 @@
+"""Whether a machine wrote a mail, and what a hop that we trust said of it (A33 to A41, A16, A18)."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from ingest.charsets import raw_text
+from ingest.mime import Fields, Part, first
+
+_RESULT = re.compile(r"\b(dmarc|dkim|spf)\s*=\s*(\w+)([^;]*)", re.IGNORECASE)
+_DOMAIN = re.compile(r"\b(?:header\.d|header\.i|smtp\.mailfrom|header\.from)\s*=\s*\"?(?:[^\s@;\"]*@)?([\w.\-]+)", re.IGNORECASE)
+
+
+class Automatic(StrEnum):
+    """Why a mail counts as a machine's. ``list`` stands last: the desk may know the list as its own."""
+
+    READ_RECEIPT = "read_receipt"
+    COMPLAINT = "complaint"
+    REPORT = "report"
+    AUTO_REPLIED = "auto_replied"
+    AUTO_GENERATED = "auto_generated"
+    LOOP_HEADER = "loop_header"
+    PRECEDENCE = "precedence"
+    NULL_SENDER = "null_sender"
+    MAILER_DAEMON = "mailer_daemon"
+    LIST = "list"
+
+
+def automatic_reason(mail: Part, *, sender: str | None, envelope_from: str | None) -> Automatic | None:
+    """The first rule that takes this mail for a machine's; None for a person's."""
+    fields = mail.fields
+    return (
+        _by_report(mail)
+        or _by_auto_submitted(fields)
+        or _by_marks(fields)
+        or _by_precedence(fields)
+        or _by_sender(fields, sender, envelope_from)
+        or _by_list(fields)
+    )
+
+
+def _by_report(mail: Part) -> Automatic | None:
+    """Delivery reports, receipts and complaints (A39, A41)."""
+    if mail.type != "multipart/report":
+        return None
+    kind = mail.parameters.get("report-type", "").lower()
+    types = {part.type for part in mail.parts}
+    if "disposition-notification" in kind or "message/disposition-notification" in types:
+        return Automatic.READ_RECEIPT
+    if "feedback-report" in kind or "message/feedback-report" in types:
+        return Automatic.COMPLAINT
+    return Automatic.REPORT
+
+
+def _by_auto_submitted(fields: Fields) -> Automatic | None:
+    """The standard's own mark; see rfc3834 5."""
+    for value in fields.get("auto-submitted", ()):
+        word = raw_text(value).partition(";")[0].partition("(")[0].strip().lower()
+        if word and word != "no":
+            return Automatic.AUTO_REPLIED if word.startswith(("auto-replied", "auto-notified")) else Automatic.AUTO_GENERATED
+    return None
+
+
+_REPLY_MARKS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-ms-exchange-inbox-rules-loop")
+_LOOP_MARKS = ("x-loop", "x-no-loop")
+
+
+def _by_marks(fields: Fields) -> Automatic | None:
+    """Older marks that only machines set."""
+    if any(first(fields, name).lower() not in (b"", b"no") for name in _REPLY_MARKS):
+        return Automatic.AUTO_REPLIED
+    if any(name in fields for name in _LOOP_MARKS):
+        return Automatic.LOOP_HEADER
+    return Automatic.AUTO_GENERATED if "x-fc-machinegenerated" in fields else None
+
+
+def _by_precedence(fields: Fields) -> Automatic | None:
+    """All Precedence fields, for there may be two; ``list`` is told apart."""
+    words = {raw_text(value).strip().lower() for value in fields.get("precedence", ())}
+    if words & {"auto_reply", "auto-reply"}:
+        return Automatic.AUTO_REPLIED
+    return Automatic.PRECEDENCE if words & {"bulk", "junk"} else None
+
+
+def _by_sender(fields: Fields, sender: str | None, envelope_from: str | None) -> Automatic | None:
+    """Senders that are no people: the null sender and the mail system itself."""
+    if envelope_from == "" or any(value.strip() == b"<>" for value in fields.get("return-path", ())):
+        return Automatic.NULL_SENDER
+    if sender is None or first(fields, "from").strip() in (b"", b"<>"):
+        return Automatic.NULL_SENDER
+    local = sender.partition("@")[0]
+    return Automatic.MAILER_DAEMON if local in ("mailer-daemon", "postmaster") else None
+
+
+def _by_list(fields: Fields) -> Automatic | None:
+    """Mail by a list, which the desk may know as its own."""
+    by_name = any(name.startswith("list-") or name == "mailing-list" for name in fields)
+    by_word = any(raw_text(value).strip().lower() == "list" for value in fields.get("precedence", ()))
+    return Automatic.LIST if by_name or by_word else None
+
+
+def wants_no_answer(fields: Fields) -> bool:
+    """The sender's wish for no automatic answer; it does not say that a machine wrote (A34)."""
+    words = {word.strip().lower() for word in raw_text(first(fields, "x-auto-response-suppress")).split(",")}
+    return bool(words & {"all", "autoreply", "oof"})
+
+
+def spam_mark(fields: Fields, trust: str | None) -> bool | None:
+    """What the trusted hop's filter said; None where no hop is trusted or it said nothing."""
+    if trust is None:
+        return None
+    for name in ("x-spam-flag", "x-spam-status"):
+        if name in fields:
+            return raw_text(first(fields, name)).strip().lower().startswith("yes")
+    return None
+
+
+def verified_sender(fields: Fields, trust: str | None, sender: str | None) -> bool | None:
+    """Whether the trusted hop vouches for the From domain; None where it did not look.
+
+    Only the topmost results count, and only when they are of ``trust``: that hop removes forged ones (see rfc8601 5),
+    and whatever stands below another's was there before it.
+    """
+    said = _trusted_results(fields, trust)
+    if said is None or sender is None:
+        return None
+    domain = sender.rpartition("@")[2]
+    verdicts: dict[str, bool] = {}
+    for method, result, rest in _RESULT.findall(said):
+        passed = result.lower() == "pass"
+        if method.lower() != "dmarc":
+            passed = passed and any(_aligned(domain, found) for found in _DOMAIN.findall(rest))
+        if result.lower() not in ("none", "neutral") or method.lower() != "dmarc":
+            verdicts[method.lower()] = verdicts.get(method.lower(), False) or passed
+    if "dmarc" in verdicts:
+        return verdicts["dmarc"]
+    return any(verdicts.values()) if verdicts else None
+
+
+def _trusted_results(fields: Fields, trust: str | None) -> str | None:
+    """The topmost results of the trusted hop, joined; None where another's stand above."""
+    said = []
+    for value in fields.get("authentication-results", ()) if trust else ():
+        name, _, results = raw_text(value).partition(";")
+        if name.strip().split(" ")[0].lower() != (trust or "").lower():
+            break
+        said.append(results)
+    return ";".join(said) if said else None
+
+
+def _aligned(domain: str, found: str) -> bool:
+    """Whether two domains are the same, or one stands under the other."""
+    found = found.lower().rstrip(".")
+    return domain == found or domain.endswith("." + found) or found.endswith("." + domain)

@@ -1,0 +1,128 @@
+"""Mail: what a person, or another desk's machine, sent by mail. Pure, bounded, and never surprised."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from incidents.signal import Mail, Mailbox
+from ingest.automatic import Automatic, automatic_reason, spam_mark, verified_sender, wants_no_answer
+from ingest.content import Content, read_content
+from ingest.mime import Fields, Part, Reading, first, header_line, read_mail
+from ingest.quotes import Split, split_reply
+from ingest.reports import Report, guess_report, read_report
+from ingest.senders import instant_of, mailboxes, message_id_of, message_ids, references_of, sender_of
+from ingest.spec import Shape
+from kit.addresses import normal_address
+
+NO_SUBJECT = "(no subject)"
+SUBJECT_MAX = 500
+PEOPLE_MAX = 500
+
+_DESTINATIONS = ("resent-to", "envelope-to", "to", "cc", "delivered-to", "x-original-to")
+_REPLY_SUBJECT = re.compile(r"(?:re|aw|sv|vs|antw|rif|odp|ynt|答复|回复|回覆)(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
+_FORWARD_SUBJECT = re.compile(r"(?:fwd?|wg|tr|i|enc|doorst|vb|转发|轉寄)(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
+
+
+def shape(body: bytes) -> Shape:  # noqa: ARG001 - the contract of every format
+    """A mail is one item, whatever is in it."""
+    return Shape(1)
+
+
+def parse(body: bytes, envelope: Mapping[str, Any], *, trust: str | None = None) -> Mail:
+    """The mail, cleaned. Never raises for what stands in it.
+
+    ``trust`` is the authserv-id of the hop whose results and spam marks count (see rfc8601); None trusts none.
+    """
+    reading = Reading(body)
+    root = read_mail(reading)
+    fields = root.fields
+    content = read_content(reading, root)
+    subject = header_line(first(fields, "subject"), SUBJECT_MAX) or NO_SUBJECT
+    words = _words_of(content, fields, subject)
+    sender = sender_of(fields)
+    address = sender.address if sender else None
+    automatic = automatic_reason(root, sender=address, envelope_from=envelope.get("from"))
+    report = _report_of(reading, root, automatic, subject=subject, text=words.text)
+    recipients = _recipients(fields, envelope)
+    if any(page.truncated for page in content.pages.values()):
+        reading.note("content truncated: the HTML was longer than is read")
+    return Mail(
+        sender=sender,
+        recipients=recipients,
+        subject=subject,
+        sent_at=instant_of(first(fields, "date")),
+        message_id=message_id_of(fields) or f"sha256-{hashlib.sha256(body).hexdigest()}@no-message-id",
+        in_reply_to=next(iter(message_ids(fields.get("in-reply-to", []))), None),
+        references=references_of(fields),
+        text=words.text,
+        new_text=words.split.new_text,
+        quoted=words.split.quoted,
+        html=content.html,
+        attachments=content.files.attachments(content.cids()),
+        automatic=None if automatic is None else str(automatic),
+        bounce=None if report is None else report.recipients,
+        bounced_message_id=None if report is None else report.message_id,
+        copied=_copied(fields, recipients),
+        spam=spam_mark(fields, trust),
+        verified=verified_sender(fields, trust, address),
+        hops=len(fields.get("received", ())),
+        auto_reply_suppressed=wants_no_answer(fields),
+        notes=tuple(reading.notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    text: str
+    split: Split
+
+
+def _words_of(content: Content, fields: Fields, subject: str) -> _Words:
+    """The text, and for replies what of it is new."""
+    text = content.text()
+    follows = "in-reply-to" in fields or "references" in fields or _REPLY_SUBJECT.match(subject) is not None
+    if not follows or _FORWARD_SUBJECT.match(subject):
+        return _Words(text, Split(text, ""))
+    split = split_reply(text)
+    if not split.quoted:
+        by_marks = content.new_html_text()
+        if by_marks:
+            split = Split(split_reply(by_marks).new_text, text)
+    return _Words(text, split)
+
+
+def _report_of(
+    reading: Reading, root: Part, automatic: Automatic | None, *, subject: str, text: str
+) -> Report | None:
+    """What a delivery report, in its standard form or another, says of a mail of ours."""
+    report = read_report(reading, root)
+    if report is None and automatic in (Automatic.NULL_SENDER, Automatic.MAILER_DAEMON, Automatic.REPORT):
+        report = guess_report(root.fields, subject, text)
+    return report
+
+
+def _recipients(fields: Fields, envelope: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses of the envelope; where it names none, those of the first field that does (A11)."""
+    given = [normal for one in envelope.get("to") or () if (normal := normal_address(str(one)))]
+    if given:
+        return tuple(dict.fromkeys(given))
+    for name in _DESTINATIONS:
+        found = [mailbox.address for value in fields.get(name, ()) for mailbox in mailboxes(value)]
+        if found:
+            return tuple(dict.fromkeys(found[:PEOPLE_MAX]))
+    return ()
+
+
+def _copied(fields: Fields, recipients: tuple[str, ...]) -> tuple[Mailbox, ...]:
+    """The other people in To and Cc."""
+    found: dict[str, Mailbox] = {}
+    for name in ("to", "cc"):
+        for value in fields.get(name, ())[:PEOPLE_MAX]:
+            for mailbox in mailboxes(value):
+                if mailbox.address not in recipients and len(found) < PEOPLE_MAX:
+                    found.setdefault(mailbox.address, mailbox)
+    return tuple(found.values())
