@@ -1,10 +1,11 @@
-"""The reference pages of settings, policy and metrics: ``python -m daemon.reference`` writes them anew."""
+"""The reference pages of settings, policy, metrics and commands: ``python -m daemon.reference`` writes them anew."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from daemon.commands.reference import commands_page
 from daemon.config import Config
 from daemon.series import metrics_page
 from rules.conditions import Conditions
@@ -41,7 +42,12 @@ def pages() -> Mapping[str, str]:
     """The pages by file name."""
     settings = describe({"triaged.yml": Config})
     policy = describe({**FILES, "Conditions": Conditions}, Conditions)
-    return {"settings.md": _SETTINGS + settings, "policy.md": _POLICY + policy, "metrics.md": metrics_page()}
+    return {
+        "settings.md": _SETTINGS + settings,
+        "policy.md": _POLICY + policy,
+        "metrics.md": metrics_page(),
+        "commands.md": commands_page(_NOTE),
+    }
 
 
 if __name__ == "__main__":

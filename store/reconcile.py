@@ -63,7 +63,7 @@ class Reconciled:
 
 def reconcile(connection: Connection) -> Reconciled:
     """Count everything and compare."""
-    states = connection.execute(select(receipts.c.state, func.count()).group_by(receipts.c.state)).tuples().all()
+    states = connection.execute(select(receipts.c.state, func.count()).group_by(receipts.c.state)).all()
     items = connection.execute(text(_ITEMS.format(counted=_COUNTED[connection.dialect.name]))).all()
     dispositions = {str(name): int(count) for name, count in items}
     differences = [difference for check in _CHECKS for difference in check(connection)]

@@ -219,7 +219,7 @@ def _signals(connection: Connection, ids: Sequence[int]) -> Mapping[int, int]:
     said = select(fold_keys.c.incident, func.sum(fold_keys.c.signals)).where(fold_keys.c.incident.in_(ids))
     counted: dict[int, int] = defaultdict(int)
     for query in (kept, said.group_by(fold_keys.c.incident)):
-        for record, count in connection.execute(query).tuples():
+        for record, count in connection.execute(query):
             counted[record] = max(counted[record], int(count))
     return counted
 
