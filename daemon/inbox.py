@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from ingest.parser import ParseFailed
-
 from daemon.ids import Ids
 from daemon.stages import Stages
 from desk.alerts import fold_key_name, only_repeats
@@ -24,9 +22,19 @@ from desk.take import Needs, needs_of, take
 from desk.unreadable import key_of_unreadable, open_unreadable
 from desk.working import Working
 from incidents.signal import Alert, Item, Mail
+from ingest.parser import ParseFailed
 from ingest.registry import load_format
 from ingest.spec import Unreadable
-from store.claims import Claimed, Lease, claim_receipts, finish_receipts, put_back, quarantine_receipts, record_progress
+from store.claims import (
+    Claimed,
+    Lease,
+    claim_receipts,
+    finish_receipts,
+    put_back,
+    quarantine_receipts,
+    record_progress,
+    unclaim_receipts,
+)  # fmt: skip
 from store.engine import Store
 from store.errors import Collision, LeaseLost, StoreError
 from store.loading import load_budgets, load_keys, load_people, load_records
@@ -58,6 +66,9 @@ class CannotWork(Exception):
         self.permanent = permanent
 
 
+_DEADLY = CannotWork(f"it took its worker down {MOST_ATTEMPTS} times", permanent=True)
+
+
 @dataclass(slots=True)
 class Round:
     """What one round did: receipts worked, quarantined and put back, and items by disposition."""
@@ -81,14 +92,20 @@ class Inbox:
     def __init__(self, store: Store, *, ids: Ids, parser: MailParser, owner: str, stages: Stages) -> None:
         self._store, self._ids, self._parser, self._owner, self._stages = store, ids, parser, owner, stages
         self._batch = _FIRST_BATCH
+        self._stranded: list[int] = []
 
     def round(self, desk: Desk, now: datetime) -> Round:
         """Take what waits, at most one batch."""
         done = Round()
         with self._stages.timed("claim"), self._store.writing() as connection:
             self._ids.top_up(connection)
+            unclaim_receipts(connection, self._owner, self._stranded)
             claimed = claim_receipts(connection, Lease(self._owner, now, LEASE), min(self._batch, 500))
+        self._stranded = []
         if not claimed:
+            return done
+        if claimed[0].attempts > MOST_ATTEMPTS:  # a suspect is always alone
+            self._set_aside([(claimed[0], _DEADLY)], desk=desk, now=now, done=done)
             return done
         try:
             self._take(claimed, desk=desk, now=now, done=done)
@@ -96,7 +113,8 @@ class Inbox:
             pass  # another worker has them now
         except StoreError as error:
             if not error.permanent:
-                raise  # the database is away: the leases expire, and nothing was counted against anybody
+                self._stranded = [one.id for one in claimed]  # the database is away: it is nobody's fault here
+                raise
             self._put_back(claimed, error, desk=desk, now=now, done=done)
         except Exception as error:  # noqa: BLE001 - whatever a receipt does to us, the others go on
             self._put_back(claimed, error, desk=desk, now=now, done=done)

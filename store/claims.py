@@ -208,6 +208,12 @@ def put_back(connection: Connection, owner: str, ids: Iterable[int], *, now: dat
     update_rows(connection, receipts, rows=rows, match=("id", "lease_owner"), assign=("lease_until",))
 
 
+def unclaim_receipts(connection: Connection, owner: str, ids: Iterable[int]) -> None:
+    """Give back what a turn could not even begin with, as if it had never been claimed."""
+    rows = [(number, owner, None, None) for number in ids]
+    update_rows(connection, receipts, rows=rows, match=("id", "lease_owner"), assign=("lease_owner", "lease_until"))
+
+
 def quarantine_receipts(
     connection: Connection, owner: str, *, errors: Mapping[int, str], now: datetime
 ) -> None:

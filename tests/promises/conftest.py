@@ -54,6 +54,7 @@ class RunningDesk:
     folder: Path
     store_url: str
     relay: str
+    domain: str = "example.com"
     web: int = field(default_factory=free_port)
     smtp: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -65,6 +66,7 @@ class RunningDesk:
         text = text.replace("127.0.0.1:8080", f"127.0.0.1:{self.web}")
         text = text.replace("127.0.0.1:8025", f"127.0.0.1:{self.smtp}")
         text = text.replace("sqlite:///state/triaged.db", self.store_url).replace("maildir:outgoing", self.relay)
+        text = text.replace("example.com", self.domain)
         path.write_text(text)
 
     @property
@@ -170,9 +172,9 @@ def new_desk(tmp_path: Path) -> Iterator[Callable[..., RunningDesk]]:
     """Desks that are stopped when the test ends."""
     desks: list[RunningDesk] = []
 
-    def make(store_url: str | None = None, relay: str = "maildir:outgoing") -> RunningDesk:
+    def make(store_url: str | None = None, relay: str = "maildir:outgoing", **more: Any) -> RunningDesk:
         folder = tmp_path / f"desk{len(desks)}"
-        desk = RunningDesk(folder, store_url or f"sqlite:///{folder / 'state' / 'triaged.db'}", relay)
+        desk = RunningDesk(folder, store_url or f"sqlite:///{folder / 'state' / 'triaged.db'}", relay, **more)
         desks.append(desk)
         return desk
 

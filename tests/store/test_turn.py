@@ -13,7 +13,7 @@ from daemon import inbox
 from daemon.desks import operator
 from desk import alerts
 from store.claims import Lease, claim_receipts, release
-from store.errors import Collision
+from store.errors import Collision, StoreUnavailable
 
 
 def payload(*alerts: dict[str, Any]) -> bytes:
@@ -166,6 +166,27 @@ def test_innocents_of_killed_batches_are_not_counted(running: Any, again: Callab
     again("worker.2").work()
     assert counts(running) == {"opened": 20}
     assert running.rows("SELECT count(*) FROM receipts WHERE state = 'quarantined'")[0][0] == 0
+
+
+def test_a_database_that_goes_away_in_a_turn_is_nobodys_fault(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not even begin is taken again as if it had never been claimed, not as a suspect."""
+    running.post(payload(alert("A")))
+    loads, fails = inbox.load_bodies, [True]
+
+    def away(connection: Any, claimed: Any) -> Any:
+        if fails:
+            fails.clear()
+            raise StoreUnavailable
+        return loads(connection, claimed)
+
+    monkeypatch.setattr(inbox, "load_bodies", away)
+    with pytest.raises(StoreUnavailable):
+        running.work()
+    running.work()
+    (row,) = running.rows("SELECT state, attempts FROM receipts")
+    assert tuple(row) == ("worked", 0)
 
 
 def test_two_workers_that_open_the_same_incident_collide_and_one_folds(
