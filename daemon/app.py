@@ -31,6 +31,8 @@ from daemon.pages import StorePages
 from daemon.policy import read_policy
 from daemon.processes import WorkerProcess
 from desk.context import Desk
+from desk.ports import Pages
+from ingest.listeners.bounds import Meter
 from notifiers.registry import open_relay
 from notifiers.spec import Relay
 from rules.policy import Policy
@@ -59,11 +61,12 @@ class App:
     def __init__(self, config: Config, *, path: Path, policy: Policy, store: Store) -> None:
         self.config, self.path, self.store = config, path, store
         self.node = f"{socket.gethostname()}-{secrets.token_hex(3)}"
-        self.meter = self.metrics = Metrics(source.name for source in config.sources)
+        self.metrics = Metrics(source.name for source in config.sources)
+        self.meter: Meter = self.metrics
         self.desk = self._make_desk(policy)
         self.committer = Committer(store, on_commit=self._committed)
         self.keep = self.committer.keep
-        self.pages = StorePages(store, Acts(store, lambda: self.desk), lambda: self.desk)
+        self.pages: Pages = StorePages(store, Acts(store, lambda: self.desk), lambda: self.desk)
         self.doors = Doors(self)
         self.workers = [
             WorkerProcess(number, path, store, on_report=self._hear, on_end=self.metrics.worker_ended)

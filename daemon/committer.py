@@ -1,8 +1,8 @@
 """The doors' one writer: it takes the lock, takes all that has arrived, commits once, and answers all of it.
 
 The event loop hands receipts over and awaits; a thread of its own does the rest. Bodies are compressed before the
-lock is taken, but for the few that arrive meanwhile; parts of large ones are kept in transactions of their own, so
-that no mail holds the lock for long.
+lock is taken, but for the few that arrive meanwhile; large ones are compressed beside, and those of several parts
+kept in transactions of their own, so that no mail holds the lock for long.
 """
 
 from __future__ import annotations
@@ -10,23 +10,35 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from desk.receive import Kept, NotKept, Receipt
-from store.engine import Store
-from store.errors import OutcomeUnknown, StoreError
-from store.receipts import PART_BYTES, Packed, find_receipt, keep_parts, keep_receipts, pack
+from sqlalchemy import Connection
 
-#: What one commit takes at most.
+from desk.receive import Kept, NotKept, Receipt
+from store.counters import reserve
+from store.engine import Store
+from store.errors import Collision, OutcomeUnknown, Rejected, StoreError
+from store.receipts import Packed, find_receipt, keep_parts, keep_receipts, pack
+from store.write import in_turns
+
+#: What one commit takes at most: rows, and bytes of bodies.
 MOST_ROWS = 500
+MOST_BYTES = 4 * 1_048_576
+#: What may be compressed while the lock is held: some milliseconds' worth.
+LATE_BYTES = 262_144
+#: From this size on a body is compressed beside the committer, by few threads, so that mails never take all.
+LARGE_BYTES = 65_536
+LARGE_THREADS = 2
 #: What may wait: beyond it the sender is told to come back.
 MOST_WAITING = 5_000
 MOST_WAITING_BYTES = 256 * 1_048_576
 #: How long the first of a batch waits for the others, when fewer have arrived than requests are open.
 GATHER_SECONDS = 0.0005
+BEAT_SECONDS = 1.0
+ATTEMPTS = 3
 
 
 class Waiting(NamedTuple):
@@ -37,29 +49,28 @@ class Waiting(NamedTuple):
     answer: asyncio.Future[Kept]
 
 
-@dataclass(slots=True)
-class Totals:
-    """What the committer did since it began: for the metrics, read by other threads."""
-
-    commits: int = 0
-    rows: int = 0
-    failures: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+Answers = Sequence[Kept | NotKept]
 
 
 class Committer:
-    """Keeps what doors accept. `keep` is called on the event loop; everything else happens in the thread."""
+    """Keeps what doors accept. `keep` and both callbacks run on the event loop, everything else in threads.
 
-    def __init__(self, store: Store, *, on_commit: Callable[[int, float], None] = lambda _rows, _seconds: None) -> None:
-        self._store, self._on_commit = store, on_commit
-        self._queue: deque[Waiting] = deque()
+    ``on_commit`` hears how many receipts a commit kept and how many seconds it took, ``on_failure`` what went wrong.
+    ``alive_at`` is the thread's heartbeat, ``down_since`` when the store first failed and has not worked since; both
+    on the monotonic clock.
+    """
+
+    def __init__(
+        self, store: Store, *, on_commit: Callable[[int, float], None] = lambda _rows, _seconds: None,
+        on_failure: Callable[[Exception], None] = lambda _error: None,
+    ) -> None:  # fmt: skip
+        self._store, self._on_commit, self._on_failure = store, on_commit, on_failure
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._open = self._bytes = 0
-        self._arrived = threading.Event()
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-        self.totals = Totals()
+        self._beside = ThreadPoolExecutor(LARGE_THREADS, "packing")
         self.alive_at = time.monotonic()
         self.down_since: float | None = None
 
@@ -69,10 +80,20 @@ class Committer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Keep what has arrived, then end. Blocks."""
-        self._stopping = True
-        self._arrived.set()
+        """Keep what has arrived, then end. Blocks, so never on the loop, which has to run meanwhile."""
+        self._call(self._let_nobody_in)
         self._thread.join()
+        self._beside.shutdown()
+
+    def probe(self) -> None:
+        """Try whether the store takes writes again, when it did not. Blocks."""
+        try:
+            with self._store.writing() as connection:
+                reserve(connection, "receipt", 1)
+        except StoreError as error:
+            self._failed(error)
+        else:
+            self.down_since = None
 
     async def keep(self, receipt: Receipt) -> Kept:
         """Have a receipt kept; gives the answer after the commit. Raises `NotKept`.
@@ -80,107 +101,126 @@ class Committer:
         A caller that is cancelled meanwhile does not tear the commit.
         """
         size = len(receipt.body)
-        if self._stopping or self._open >= MOST_WAITING or self._bytes + size > MOST_WAITING_BYTES:
+        if self._open >= MOST_WAITING or self._bytes + size > MOST_WAITING_BYTES:
             raise NotKept
+        self._open += 1
         self._bytes += size
         try:
-            packed = await asyncio.to_thread(self._keep_large, receipt) if size > PART_BYTES else None
-            return await self._answered(receipt, packed)
-        finally:
-            self._bytes -= size
-
-    async def _answered(self, receipt: Receipt, packed: Packed | None) -> Kept:
-        assert self._loop is not None
-        answer: asyncio.Future[Kept] = self._loop.create_future()
-        self._open += 1
-        self._queue.append(Waiting(receipt, packed, answer))
-        if not self._arrived.is_set():
-            self._arrived.set()
-        try:
-            return await asyncio.shield(answer)
+            return await self._answer_to(receipt)
         finally:
             self._open -= 1
+            self._bytes -= size
 
-    def _keep_large(self, receipt: Receipt) -> Packed:
-        """Compress a large body and keep its parts, each in a short transaction, beside the others' commits."""
+    async def _answer_to(self, receipt: Receipt) -> Kept:
+        assert self._loop is not None
+        packed = None
+        if len(receipt.body) > LARGE_BYTES and not self._stopping:
+            packed = await self._loop.run_in_executor(self._beside, self._pack_large, receipt)
+        if self._stopping:
+            raise NotKept
+        answer: asyncio.Future[Kept] = self._loop.create_future()
+        self._queue.put(Waiting(receipt, packed, answer))
+        return await answer
+
+    def _let_nobody_in(self) -> None:
+        """Whatever was handed over before this stands in the queue before its end, and is kept."""
+        self._stopping = True
+        self._queue.put(None)
+
+    def _answer(self, batch: Sequence[Waiting], answers: Answers) -> None:
+        """Give everybody their answer; who is gone is passed over."""
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.answer.done():
+                continue
+            if isinstance(answer, NotKept):
+                waiting.answer.set_exception(answer)
+            else:
+                waiting.answer.set_result(answer)
+
+    # ------------------------------------------------------------------ in threads
+
+    def _run(self) -> None:
+        while True:
+            self.alive_at = time.monotonic()
+            try:
+                first = self._queue.get(timeout=BEAT_SECONDS)
+            except Empty:
+                continue
+            if first is None:
+                return
+            if self._queue.qsize() + 1 < self._open:
+                time.sleep(GATHER_SECONDS)
+            batch = [first, *self._take(MOST_ROWS - 1, MOST_BYTES)]
+            answers = self._keep(batch, late=True)
+            self._call(self._answer, batch, answers)
+
+    def _take(self, rows: int, size: int) -> list[Waiting]:
+        """What has arrived, up to so many rows, and the one with which its bodies reach ``size`` bytes."""
+        taken: list[Waiting] = []
+        for _ in range(min(rows, self._queue.qsize())):
+            one = self._queue.get()
+            if one is None:
+                self._queue.put(None)  # the end, to be seen when all before it is kept
+                break
+            taken.append(one)
+            size -= len(one.receipt.body)
+            if size <= 0:
+                break
+        return taken
+
+    def _keep(self, batch: list[Waiting], *, late: bool) -> Answers:
+        """An answer for each of a batch, which grows by what arrives ``late``; this thread never ends by an error."""
+        begun = time.monotonic()
+        try:
+            kept = self._commit(batch, late=late)
+        except OutcomeUnknown as error:
+            return self._looked_up(batch, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours is no reason to leave all senders waiting
+            common = isinstance(error, StoreError) and not isinstance(error, Rejected)
+            if len(batch) > 1 and not common:  # one of them is at fault, and the others shall not suffer for it
+                return [answer for one in batch for answer in self._keep([one], late=False)]
+            return [self._failed(error)] * len(batch)
+        self.down_since = None
+        self._call(self._on_commit, len(batch), time.monotonic() - begun)
+        return kept
+
+    def _commit(self, batch: list[Waiting], *, late: bool) -> list[Kept]:
+        packed = [one.packed or pack(one.receipt) for one in batch]
+
+        def save(connection: Connection) -> list[Kept]:
+            if late:
+                more = self._take(MOST_ROWS - len(batch), LATE_BYTES)
+                batch.extend(more)
+                packed.extend(one.packed or pack(one.receipt) for one in more)
+            return keep_receipts(connection, packed)
+
+        return in_turns(self._store, attempts=ATTEMPTS, take=lambda: save).value
+
+    def _looked_up(self, batch: Sequence[Waiting], error: OutcomeUnknown) -> Answers:
+        """The connection was lost while committing: see what is there before anybody is told no."""
+        failure = self._failed(error)
+        try:
+            with self._store.reading() as connection:
+                found = [find_receipt(connection, one.receipt) for one in batch]
+        except StoreError:
+            return [failure] * len(batch)
+        return [failure if number is None else Kept(number, repeated=False) for number in found]
+
+    def _pack_large(self, receipt: Receipt) -> Packed:
+        """Compress a large body and keep its parts, if several, beside the others' commits. Raises `NotKept`."""
         try:
             return keep_parts(self._store, pack(receipt))
         except StoreError as error:
             raise self._failed(error) from error
 
-    # ------------------------------------------------------------------ the thread
-
-    def _run(self) -> None:
-        while True:
-            self._arrived.wait(1.0)
-            self._arrived.clear()
-            self.alive_at = time.monotonic()
-            while self._queue:
-                self._commit_all()
-            if self._stopping and not self._queue:
-                return
-
-    def _commit_all(self) -> None:
-        begun, cpu = time.monotonic(), time.thread_time()
-        if len(self._queue) < self._open:
-            time.sleep(GATHER_SECONDS)
-        batch = self._take(MOST_ROWS)
-        answers = self._kept(batch)
-        self.alive_at = now = time.monotonic()
-        self.totals.seconds += now - begun
-        self.totals.cpu_seconds += time.thread_time() - cpu
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(_answer, batch, answers)
-
-    def _take(self, most: int) -> list[Waiting]:
-        queue = self._queue
-        return [queue.popleft() for _ in range(min(most, len(queue)))]
-
-    def _kept(self, batch: list[Waiting]) -> Sequence[Kept] | NotKept:
-        begun = time.monotonic()
-        try:
-            packed = [one.packed or pack(one.receipt) for one in batch]
-            with self._store.writing() as connection:
-                late = self._take(MOST_ROWS - len(batch))
-                batch += late
-                packed += [one.packed or pack(one.receipt) for one in late]
-                kept = keep_receipts(connection, packed)
-        except OutcomeUnknown as error:
-            return self._looked_up(batch, error)
-        except StoreError as error:
-            return self._failed(error)
-        self.down_since = None
-        self.totals.commits += 1
-        self.totals.rows += len(batch)
-        self._on_commit(len(batch), time.monotonic() - begun)
-        return kept
-
-    def _failed(self, error: StoreError) -> NotKept:
-        self.totals.failures += 1
-        if self.down_since is None:
+    def _failed(self, error: Exception) -> NotKept:
+        """Remember that the store did not do its work, unless the fault lies with what it was given."""
+        down = isinstance(error, StoreError) and not isinstance(error, Rejected | Collision)
+        if down and self.down_since is None:
             self.down_since = time.monotonic()
-        failure = NotKept(str(error))
-        failure.__cause__ = error
-        return failure
+        self._call(self._on_failure, error)
+        return NotKept(str(error))
 
-    def _looked_up(self, batch: Sequence[Waiting], error: StoreError) -> Sequence[Kept] | NotKept:
-        """The connection was lost while committing: see what is there before anybody is told no."""
-        try:
-            with self._store.reading() as connection:
-                found = [find_receipt(connection, one.receipt) for one in batch]
-        except StoreError:
-            return self._failed(error)
-        kept = [Kept(number, repeated=False) for number in found if number is not None]
-        return kept if len(kept) == len(batch) else self._failed(error)
-
-
-def _answer(batch: Sequence[Waiting], answers: Sequence[Kept] | NotKept) -> None:
-    """Give everybody their answer, on the loop; who is gone is passed over."""
-    if isinstance(answers, NotKept):
-        for waiting in batch:
-            if not waiting.answer.done():
-                waiting.answer.set_exception(answers)
-        return
-    for waiting, kept in zip(batch, answers, strict=True):
-        if not waiting.answer.done():
-            waiting.answer.set_result(kept)
+    def _call(self, do: Callable[..., None], *arguments: object) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(do, *arguments)

@@ -81,7 +81,7 @@ class Doors:
             await web.close()
 
     async def _serve(self, app: Asgi, sockets: list[socket.socket]) -> None:
-        server = HttpServer(app)
+        server = HttpServer(app, meter=self._behind.meter)
         self._web.append(server)
         await server.start(sockets)
 

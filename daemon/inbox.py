@@ -23,7 +23,7 @@ from desk.unreadable import key_of_unreadable, open_unreadable
 from desk.working import Working
 from incidents.signal import Alert, Item, Mail
 from ingest.parser import ParseFailed
-from ingest.registry import load_format
+from ingest.registry import load_alert_format
 from ingest.spec import Unreadable
 from store.claims import (
     Claimed,
@@ -295,7 +295,7 @@ class Inbox:
 
 def _items(format_name: str, body: bytes) -> Sequence[Item] | CannotWork:
     try:
-        return load_format(format_name).parse(body)
+        return load_alert_format(format_name).parse(body)
     except Unreadable as error:
         return CannotWork(str(error), permanent=True)
 

@@ -84,8 +84,8 @@ class WorkerProcess:
                 process.stdin.write(byte)
 
     async def _keep(self, node: str) -> None:
-        loop = asyncio.get_running_loop()
-        while not self._stopping:
+        loop, short_lives = asyncio.get_running_loop(), 0
+        while True:
             self._lives += 1
             owner, begun = f"{node}.{self.number}.{self._lives}", loop.time()
             self.process = await asyncio.create_subprocess_exec(
@@ -100,9 +100,9 @@ class WorkerProcess:
             log.error("worker.ended", worker=owner, code=code)
             self.on_end()
             await asyncio.to_thread(self._release, owner)
-            lived = loop.time() - begun
-            if lived < SHORT_LIFE.total_seconds():
-                await asyncio.sleep(min(0.2 * 2 ** min(self._lives, 5), SHORT_LIFE.total_seconds()))
+            short_lives = short_lives + 1 if loop.time() - begun < SHORT_LIFE.total_seconds() else 0
+            if short_lives:
+                await asyncio.sleep(min(0.1 * 2 ** min(short_lives, 6), SHORT_LIFE.total_seconds()))
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

@@ -16,7 +16,7 @@ from incidents.timeline import FIRST_PREV, Entry, EntryKind, checkpoint_hash, en
 from kit.canonical import canonical
 
 NOON = datetime(2026, 11, 23, 8, tzinfo=UTC)
-text = st.text(st.characters(exclude_categories=("Cs",)))
+text = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | text,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),

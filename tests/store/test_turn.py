@@ -173,7 +173,8 @@ def test_a_database_that_goes_away_in_a_turn_is_nobodys_fault(
 ) -> None:
     """What could not even begin is taken again as if it had never been claimed, not as a suspect."""
     running.post(payload(alert("A")))
-    loads, fails = inbox.load_bodies, [True]
+    loads = inbox.load_bodies  # type: ignore[attr-defined]  # as above
+    fails = [True]
 
     def away(connection: Any, claimed: Any) -> Any:
         if fails:
@@ -196,7 +197,8 @@ def test_two_workers_that_open_the_same_incident_collide_and_one_folds(
     other = again("worker.2")
     running.post(payload(alert("A")))
     running.post(payload(alert("A")))
-    saves, done = inbox.save, []
+    saves = inbox.save  # type: ignore[attr-defined]  # replaced for a moment
+    done: list[bool] = []
 
     def races(connection: Any, working: Any) -> None:
         if not done:
