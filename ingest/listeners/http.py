@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -35,7 +38,13 @@ _RETRY_AFTER = b"5"
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _UNAUTHORIZED = "The token is missing or wrong. It belongs in Authorization: Bearer, or at the end of the path."
-_TYPES = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
+_TYPES = frozenset({"", "text/plain", "application/octet-stream"})
+_NOT_KEPT = "The desk cannot keep anything now; send it again."
+_NO_GZIP = "The body is not one whole gzip stream, though its header says so."
+_MORE_HEADERS = {401: ((b"www-authenticate", b"Bearer"),), 405: ((b"allow", b"POST, PUT"),)}  # see rfc9110 15.5
+_LINGER_BYTES = MIB
+_LINGER_SECONDS = 1.0
+_LOG = logging.getLogger(__name__)
 _NOBODY = hashlib.sha256(b"nobody").digest()
 
 
@@ -45,8 +54,6 @@ class HttpSettings:
 
     max_size: int = 10 * MIB
     """Bytes of one body, unpacked; the largest payload seen of a monitor is a tenth of it."""
-    body_within: timedelta = timedelta(seconds=30)
-    """How long one body may take to arrive."""
     memory: int = 256 * MIB
     """Bytes of bodies being received, all requests together; beyond it senders are told to come back."""
 
@@ -67,6 +74,11 @@ class Problem(Exception):
     def __init__(self, status: int, code: str, detail: str, *, retry: bool = False) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail, self.retry = status, code, detail, retry
+
+    def body(self) -> bytes:
+        """The problem as JSON."""
+        said = {"type": "about:blank", "status": self.status, "code": self.code, "detail": self.detail}
+        return msgspec.json.encode(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +110,27 @@ class Door:
             await self._others(scope, receive, send)
             return
         name = "unknown"
+        unread = True
         try:
             source, head = self._let_in(scope)
             name = source.name
-            answer = await self._take(source, head, scope, receive)
-        except Problem as problem:
-            self._meter.count("ingest_total", source=name, outcome=problem.code)
-            await _refuse(send, problem, close=problem.code in _UNREAD)
+            body = await self._read(head, receive)
+            unread = False
+            answer = await self._take(source, head, body, peer=_peer(scope))
         except ConnectionError:
             self._meter.count("ingest_total", source=name, outcome="aborted")
+            return
+        except Problem as found:
+            problem = found
+        except Exception as error:  # noqa: BLE001 - our fault is a 503, so that the sender tries again
+            _LOG.error("http.failed", exc_info=error)
+            problem = Problem(503, "unavailable", _NOT_KEPT, retry=True)
         else:
             self._meter.count("ingest_total", source=name, outcome="accepted")
             await _answer(send, 202, answer)
-
-    # ------------------------------------------------------------------ who
+            return
+        self._meter.count("ingest_total", source=name, outcome=problem.code)
+        await _refuse(send, problem, unread=receive if unread else None)
 
     def _let_in(self, scope: Scope) -> tuple[Source, Head]:
         """The source that a request may speak for; its body is not read before that."""
@@ -120,7 +139,8 @@ class Door:
             raise Problem(405, "method", "A source posts here; use POST.")
         head = read_head(scope["headers"])
         token = path_token.encode("utf-8", "surrogateescape") if path_token else head.bearer
-        if b"token=" in scope.get("query_string", b""):
+        query = scope["query_string"]
+        if query and any(pair.startswith(b"token=") for pair in query.split(b"&")):
             token = None  # a token in the query ends up in logs, so none is taken from there
         source = self._sources.get(name)
         known = _NOBODY if source is None else source.token_hash
@@ -130,69 +150,59 @@ class Door:
             raise Problem(401, "unauthorized", _UNAUTHORIZED)
         return source, head
 
-    # ------------------------------------------------------------------ what
-
-    async def _take(self, source: Source, head: Head, scope: Scope, receive: Receive) -> bytes:
+    async def _read(self, head: Head, receive: Receive) -> bytes:
+        """The whole body, unpacked; bounded in bytes, each and all together. The server bounds the time."""
         if not self._ready():
-            raise Problem(503, "unavailable", "The desk cannot keep anything now; send it again.", retry=True)
+            raise Problem(503, "unavailable", _NOT_KEPT, retry=True)
         _check_type(head.type)
         if head.length is not None and head.length > self._settings.max_size:
-            raise Problem(413, "too_large", f"The body is larger than {self._settings.max_size} bytes.")
-        body = await self._read(head, receive)
-        shape = await _shape(source, body)
-        receipt = Receipt(
-            source.name, source.format, self._now(), {"type": head.type, "peer": _peer(scope), "agent": head.agent},
-            body, post_receipt_key(source.name, head.sender_id or _cloud_event_id(head.type, body), body),
-        )  # fmt: skip
-        try:
-            kept = await self._keep(receipt)
-        except NotKept:
-            raise Problem(503, "unavailable", "The desk cannot keep this now; send it again.", retry=True) from None
-        return _accepted(shape, kept)
-
-    async def _read(self, head: Head, receive: Receive) -> bytes:
-        """The whole body, unpacked; bounded in bytes, in time and in all."""
+            raise self._too_large()
         gunzip = _unpacker(head.encoding)
         message = await receive()
-        if not message.get("more_body") and message["type"] == "http.request" and gunzip is None:
-            return self._within(message["body"])
-        held = 0
+        if gunzip is None and message["type"] == "http.request" and not message["more_body"]:
+            body: bytes = message["body"]
+            if len(body) > self._settings.max_size:
+                raise self._too_large()
+            return body
+        return await self._read_parts(message, receive, gunzip)
+
+    async def _read_parts(self, message: dict[str, Any], receive: Receive, gunzip: Any) -> bytes:
+        held, most = 0, self._settings.max_size
         parts: list[bytes] = []
         try:
-            async with asyncio.timeout(self._settings.body_within.total_seconds()):
-                while True:
-                    if message["type"] == "http.disconnect":
-                        raise ConnectionError
-                    part = message.get("body", b"")
-                    if gunzip is not None:
-                        part = _unpack(gunzip, part, self._settings.max_size - held)
-                    if not self._room.take(len(part)):
-                        self._meter.count("limit_total", kind="http_memory")
-                        raise Problem(503, "busy", "Too much is being received now; send it again.", retry=True)
-                    held += len(part)
-                    if held > self._settings.max_size:
-                        raise Problem(413, "too_large", f"The body is larger than {self._settings.max_size} bytes.")
-                    parts.append(part)
-                    if not message.get("more_body"):
-                        break
-                    message = await receive()
-        except TimeoutError:
-            self._meter.count("limit_total", kind="http_slow_body")
-            raise Problem(408, "timeout", "The body took too long to arrive.") from None
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise ConnectionAbortedError
+                part = message["body"] if gunzip is None else _unpack(gunzip, message["body"], most - held)
+                if not self._room.take(len(part)):
+                    self._meter.count("limit_total", kind="http_memory")
+                    raise Problem(503, "busy", "Too much is being received now; send it again.", retry=True)
+                held += len(part)
+                if held > most:
+                    raise self._too_large()
+                parts.append(part)
+                if not message["more_body"]:
+                    break
+                message = await receive()
         finally:
             self._room.give(held)
         if gunzip is not None and not gunzip.eof:
-            raise Problem(400, "unreadable", "The body is no whole gzip stream.")
+            raise Problem(400, "unreadable", _NO_GZIP)
         return b"".join(parts)
 
-    def _within(self, body: bytes) -> bytes:
-        if len(body) > self._settings.max_size:
-            raise Problem(413, "too_large", f"The body is larger than {self._settings.max_size} bytes.")
-        return bytes(body)
+    def _too_large(self) -> Problem:
+        return Problem(413, "too_large", f"The body is larger than {self._settings.max_size} bytes.")
 
-
-#: Refusals before the body was read: the connection can't be used again.
-_UNREAD = frozenset({"unauthorized", "method", "media_type", "too_large", "timeout", "busy", "encoding"})
+    async def _take(self, source: Source, head: Head, body: bytes, *, peer: str) -> bytes:
+        """What the sender is told once the body is kept."""
+        shape = await _shape(source, body)
+        envelope = {"type": head.type, "peer": peer, "agent": head.agent}
+        key = post_receipt_key(source.name, head.sender_id or _cloud_event_id(head.type, body), body)
+        try:
+            kept = await self._keep(Receipt(source.name, source.format, self._now(), envelope, body, key))
+        except NotKept:
+            raise Problem(503, "unavailable", _NOT_KEPT, retry=True) from None
+        return _accepted(shape, kept)
 
 
 def read_head(headers: list[tuple[bytes, bytes]]) -> Head:
@@ -203,20 +213,30 @@ def read_head(headers: list[tuple[bytes, bytes]]) -> Head:
     sender_id = found.get(b"idempotency-key") or found.get(b"x-amz-sns-message-id")
     if sender_id is None and b"ce-id" in found:
         sender_id = found.get(b"ce-source", b"") + b"\n" + found[b"ce-id"]
-    kind = found.get(b"content-type", b"").partition(b";")[0].strip().lower()
     return Head(
         bearer[7:].strip() if bearer[:7].lower() == b"bearer " else None,
-        kind.decode("latin-1")[:100],
+        _media_type(found.get(b"content-type", b"")),
         int(length) if length.isdigit() and len(length) < 16 else None,  # noqa: PLR2004 - digits of a sane length
         found.get(b"content-encoding", b"").strip().lower(),
         None if sender_id is None else sender_id.decode("latin-1"),
-        header_text(found.get(b"user-agent", b"").decode("latin-1"), 200),
+        _agent(found.get(b"user-agent", b"")),
     )
+
+
+@lru_cache(maxsize=256)
+def _media_type(value: bytes) -> str:
+    """A content type without its parameters; senders have few of them, so each is looked at once."""
+    return header_text(value.partition(b";")[0].decode("latin-1").lower(), 100)
+
+
+@lru_cache(maxsize=256)
+def _agent(value: bytes) -> str:
+    return header_text(value.decode("latin-1"), 200)
 
 
 def _check_type(kind: str) -> None:
     """JSON under any of its names, or the plain text that some senders call it."""
-    if kind not in _TYPES and not kind.endswith("+json"):
+    if kind not in _TYPES and not kind.endswith(("+json", "/json")):
         raise Problem(415, "media_type", "The body must be JSON, with Content-Type: application/json.")
 
 
@@ -231,9 +251,12 @@ def _unpacker(encoding: bytes) -> Any:
 def _unpack(gunzip: Any, part: bytes, room: int) -> bytes:
     """What a part unpacks to, one byte more than there is room for at most."""
     try:
-        return bytes(gunzip.decompress(part, room + 1)) if not gunzip.eof else b""
+        unpacked = b"" if gunzip.eof else bytes(gunzip.decompress(part, room + 1))
     except zlib.error:
-        raise Problem(400, "unreadable", "The body is no gzip stream, though its header says so.") from None
+        raise Problem(400, "unreadable", _NO_GZIP) from None
+    if gunzip.unused_data or (part and gunzip.eof and not unpacked):
+        raise Problem(400, "unreadable", _NO_GZIP)  # more than one stream, of which others would read another part
+    return unpacked
 
 
 async def _shape(source: Source, body: bytes) -> Shape:
@@ -254,7 +277,7 @@ def _cloud_event_id(kind: str, body: bytes) -> str | None:
         return None
     try:
         event = msgspec.json.decode(body, type=_CloudEvent)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     return f"{event.source}\n{event.id}" if event.id else None
 
@@ -283,17 +306,29 @@ async def _answer(send: Send, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _refuse(send: Send, problem: Problem, *, close: bool) -> None:
-    said = {"type": "about:blank", "status": problem.status, "code": problem.code, "detail": problem.detail}
-    body = msgspec.json.encode(said)
+async def _refuse(send: Send, problem: Problem, *, unread: Receive | None) -> None:
+    """Answer with a problem; where the body is ``unread`` the connection ends, once the client had time to hear it."""
+    body = problem.body()
     headers = [_PROBLEM, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
-    if problem.status == 401:  # noqa: PLR2004 - see rfc9110 15.5.2
-        headers.append((b"www-authenticate", b"Bearer"))
-    if problem.status == 405:  # noqa: PLR2004 - see rfc9110 15.5.6
-        headers.append((b"allow", b"POST, PUT"))
+    headers += _MORE_HEADERS.get(problem.status, ())
     if problem.retry:
         headers.append((b"retry-after", _RETRY_AFTER))
-    if close:
+    if unread is not None:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    if unread is not None:
+        await _linger(unread)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _linger(receive: Receive) -> None:
+    """Drop a little more of the body, for a connection closed over unread bytes loses the answer to its reset."""
+    left = _LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body"):
+                    return
+                left -= len(message["body"])

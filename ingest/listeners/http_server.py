@@ -6,32 +6,52 @@ import asyncio
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from ingest.listeners.http import Asgi
+from ingest.listeners.bounds import Meter
+from ingest.listeners.http import Asgi, Problem
 
-#: Bytes of one request's line and headers; what browsers and monitors send is a tenth of it.
-MOST_HEAD_BYTES = 65_536
-#: How long a request's headers may take to arrive, and how long a connection may stand idle, in seconds.
-HEAD_WITHIN_SECONDS = 20
-IDLE_SECONDS = 75
-MOST_CONNECTIONS = 2_000
-_DRAIN_SECONDS = 20
+
+@dataclass(frozen=True, slots=True)
+class HttpBounds:
+    """What a web connection may cost."""
+
+    head_size: int = 131_072
+    """Bytes of a request that are no body: its headers, and what frames chunks. Browsers and monitors send a tenth."""
+    request_within: timedelta = timedelta(seconds=30)
+    """How long one request may take to arrive, headers and body, and a new connection to send its first."""
+    idle: timedelta = timedelta(seconds=75)
+    """How long a connection may stand idle between requests: longer than Prometheus and its like pause."""
+    connections: int = 2_000
+    """Open connections in all."""
+    drain: timedelta = timedelta(seconds=20)
+    """How long a stopping server waits for requests that are being served."""
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection whose headers are bounded, in bytes and in time."""
+    """A connection whose requests are bounded, in bytes that are no body and in time."""
 
-    _head_bytes = 0
-    _head_timer: asyncio.TimerHandle | None = None
+    def __init__(self, *, bounds: HttpBounds, meter: Meter, **given: Any) -> None:
+        super().__init__(**given)
+        self._bounds, self._meter = bounds, meter
+        self._loose = 0  # bytes of this request that are no body
+        self._whole = True
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the parent has it
         """Wait for the first request, not for ever."""
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_WITHIN_SECONDS, transport.close)
+        if len(self.connections) > self._bounds.connections:
+            self._meter.count("limit_total", kind="http_connections")
+            self._refuse(Problem(503, "busy", "Too many connections now; send it again.", retry=True))
+            return
+        self._timer = self.loop.call_later(self._bounds.request_within.total_seconds(), self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
@@ -39,29 +59,70 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before a request's headers are complete."""
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
+        """Only a request that does not come in one piece costs a timer."""
+        self._loose += len(data)
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The headers are too large.")
+        if self.transport.is_closing():
+            return
+        if self._loose > self._bounds.head_size:
+            self._meter.count("limit_total", kind="http_head")
+            self._refuse(Problem(400, "malformed", "The headers are too large."))
+        elif self._whole:
+            self._stop_timer()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self._bounds.request_within.total_seconds(), self._too_slow)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._head_bytes = 0
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_WITHIN_SECONDS, self.transport.close)
+        self._whole = False
 
-    def on_headers_complete(self) -> None:
-        """Its headers are here."""
-        self._stop_timer()
-        super().on_headers_complete()
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Of what follows a body nothing is read."""
+        if self.cycle is None or self.scope is not self.cycle.scope:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """What is body is the application's to bound."""
+        self._loose -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        super().on_message_complete()
+        self._whole = True
+        self._loose = 0
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the parser's words are for its developers
+        """The bytes are no HTTP."""
+        self._meter.count("limit_total", kind="http_malformed")
+        self._refuse(Problem(400, "malformed", "This is no valid HTTP request."))
+
+    def _too_slow(self) -> None:
+        self._meter.count("limit_total", kind="http_slow")
+        if self._whole:  # of a request that never began
+            self.transport.close()
+        else:
+            self._refuse(Problem(408, "timeout", "The request took too long to arrive."))
+
+    def _refuse(self, problem: Problem) -> None:
+        """The last answer of this connection, unless the application has begun one; it gives none after this."""
+        cycle = self.cycle
+        begun = cycle is not None and cycle.response_started and not cycle.response_complete
+        if not begun:
+            body = problem.body()
+            head = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+            retry = b"retry-after: 5\r\n" if problem.retry else b""
+            self.transport.write(STATUS_LINE[problem.status] + head + retry + b"\r\n" + body)
+        self.transport.close()
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Server(uvicorn.Server):
@@ -76,11 +137,13 @@ class Server(uvicorn.Server):
 class HttpServer:
     """A web door that is open until `close`."""
 
-    def __init__(self, app: Asgi) -> None:
+    def __init__(self, app: Asgi, *, meter: Meter, bounds: HttpBounds = HttpBounds()) -> None:
+        protocol: Any = partial(Protocol, bounds=bounds, meter=meter)
         config = uvicorn.Config(
-            app, http=Protocol, ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
-            date_header=False, proxy_headers=False, limit_concurrency=MOST_CONNECTIONS, backlog=2048,
-            timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=_DRAIN_SECONDS,
+            app, http=protocol, ws="none", lifespan="off", access_log=False, log_config=None, server_header=False,
+            date_header=False, proxy_headers=False, backlog=2048,
+            timeout_keep_alive=int(bounds.idle.total_seconds()),
+            timeout_graceful_shutdown=int(bounds.drain.total_seconds()),
         )  # fmt: skip
         self._server = Server(config)
         self._task: asyncio.Task[Any] | None = None
