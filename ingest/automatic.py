@@ -9,7 +9,9 @@ from ingest.charsets import raw_text
 from ingest.mime import Fields, Part, first
 
 _RESULT = re.compile(r"\b(dmarc|dkim|spf)\s*=\s*(\w+)([^;]*)", re.IGNORECASE)
-_DOMAIN = re.compile(r"\b(?:header\.d|header\.i|smtp\.mailfrom|header\.from)\s*=\s*\"?(?:[^\s@;\"]*@)?([\w.\-]+)", re.IGNORECASE)
+_DOMAIN = re.compile(
+    r"\b(?:header\.d|header\.i|smtp\.mailfrom|header\.from)\s*=\s*\"?(?:[^\s@;\"]*@)?([\w.\-]+)", re.IGNORECASE
+)
 
 
 class Automatic(StrEnum):
@@ -58,7 +60,8 @@ def _by_auto_submitted(fields: Fields) -> Automatic | None:
     for value in fields.get("auto-submitted", ()):
         word = raw_text(value).partition(";")[0].partition("(")[0].strip().lower()
         if word and word != "no":
-            return Automatic.AUTO_REPLIED if word.startswith(("auto-replied", "auto-notified")) else Automatic.AUTO_GENERATED
+            answers = word.startswith(("auto-replied", "auto-notified"))
+            return Automatic.AUTO_REPLIED if answers else Automatic.AUTO_GENERATED
     return None
 
 

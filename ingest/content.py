@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from html import escape
 
+from ingest.charsets import decode_text, raw_text
 from ingest.files import Files, given_name
 from ingest.html import Page, read_html
-from ingest.charsets import decode_text, raw_text
 from ingest.mime import Part, Reading, content_of, first
 from kit.text import clean_text
 

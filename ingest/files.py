@@ -41,7 +41,9 @@ class Files:
     def attachments(self, cids: set[str]) -> tuple[Attachment, ...]:
         """All of them; those whose content id stands in the HTML are inline (A56)."""
         return tuple(
-            Attachment(kept.name, kept.type, kept.size, inline=True, sha256=kept.sha256) if cid and cid in cids else kept
+            Attachment(kept.name, kept.type, kept.size, inline=True, sha256=kept.sha256)
+            if cid and cid in cids
+            else kept
             for kept, cid in self.found
         )
 

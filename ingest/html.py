@@ -16,8 +16,41 @@ NODES_MAX = 50_000
 
 _HIDDEN = frozenset({"script", "style", "head", "title", "template", "noscript", "svg", "object", "iframe", "-comment"})
 _BLOCKS = frozenset(
-    "address article aside blockquote br center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr li"
-    " main nav ol p pre section table tbody tr ul".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "br",
+        "center",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figure",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "tbody",
+        "tr",
+        "ul",
+    ]
 )
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "ol", "blockquote"})
 _MARKED = frozenset({"div", "blockquote", "span", "hr", "table", "body"})
@@ -30,7 +63,10 @@ _QUOTED_NAMES = re.compile(
 _REST_NAMES = re.compile(
     r"(?:^|\s)(?:x_)*(?:divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION|reply-above|isForwardContent)(?:\s|$)"
 )
-_OUTLOOK_LINE = re.compile(r"border:\s*none;\s*border-top:\s*solid #\w{6} 1\.0pt;\s*padding:\s*3\.0pt 0(?:in|cm) 0(?:in|cm) 0(?:in|cm)", re.IGNORECASE)
+_OUTLOOK_LINE = re.compile(
+    r"border:\s*none;\s*border-top:\s*solid #\w{6} 1\.0pt;\s*padding:\s*3\.0pt 0(?:in|cm) 0(?:in|cm) 0(?:in|cm)",
+    re.IGNORECASE,
+)
 _CONDITIONAL = re.compile(r"<!(?:--)?\[(?:if|endif)[^\]<>]{0,200}\](?:--)?>", re.IGNORECASE)
 _TAIL = re.compile(r"</(?:html|body)\s*>", re.IGNORECASE)
 _SPACES = re.compile(r"[ \t\r\n\f\u00a0]+")
@@ -156,7 +192,11 @@ class _Walk:
         _, href, mark = self._links.pop()
         said = self._all.since(mark).strip()
         shown = href.removeprefix("mailto:").removeprefix("tel:")
-        if href.lower().startswith(_LINKS) and shown.rstrip("/") not in (said.rstrip("/"), f"http://{said}".rstrip("/"), f"https://{said}".rstrip("/")):
+        if href.lower().startswith(_LINKS) and shown.rstrip("/") not in (
+            said.rstrip("/"),
+            f"http://{said}".rstrip("/"),
+            f"https://{said}".rstrip("/"),
+        ):
             self._say(f" <{shown[:2000]}>" if said else f"<{shown[:2000]}>")
 
     def _picture(self, node: LexborNode) -> None:

@@ -20,11 +20,14 @@ FIELD_MAX = 16 * 1024
 DEPTH_MAX = 20
 PARTS_MAX = 200
 _PARAMETERS_MAX = 100
+_NOTE_MAX = 300
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STARTS_WITH_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FOLD = re.compile(rb"\n[ \t]+")
-_PARAMETER = re.compile(r""";\s*([^\s=;*"]+)(?:\*(\d{1,3}))?(\*)?\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"?|([^;]*))""", re.DOTALL)
+_PARAMETER = re.compile(
+    r""";\s*([^\s=;*"]+)(?:\*(\d{1,3}))?(\*)?\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"?|([^;]*))""", re.DOTALL
+)
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 Fields = dict[str, list[bytes]]
@@ -51,7 +54,8 @@ class Reading:
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
-        """Keep a note, each one once."""
+        """Keep a note, each one once; what it quotes is the sender's, and cleaned like all of it."""
+        text = header_text(text, _NOTE_MAX)
         if text not in self.notes:
             self.notes.append(text)
 
@@ -72,7 +76,8 @@ def _read_part(reading: Reading, start: int, end: int, default: str, depth: int)
         kind = default
     parts: tuple[Part, ...] = ()
     if kind.startswith("multipart/"):
-        parts = tuple(_read_parts(reading, kind, parameters, content, end, depth))
+        inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+        parts = tuple(_read_parts(reading, parameters.get("boundary", ""), inner, (content, end), depth))
         kind = kind if parts else "text/plain"
     return Part(fields, kind, parameters, content, end, parts)
 
@@ -110,19 +115,16 @@ def first(fields: Fields, name: str) -> bytes:
     return values[0] if values else b""
 
 
-def _read_parts(
-    reading: Reading, kind: str, parameters: dict[str, str], start: int, end: int, depth: int
-) -> Iterator[Part]:
+def _read_parts(reading: Reading, boundary: str, default: str, span: tuple[int, int], depth: int) -> Iterator[Part]:
     """The parts of a multipart, until a limit is reached."""
     if depth >= DEPTH_MAX:
         reading.note(f"content truncated: parts were nested deeper than {DEPTH_MAX}")
         return
-    boundary = parameters.get("boundary", "").rstrip() or _guessed_boundary(reading.body, start, end)
+    boundary = boundary.rstrip() or _guessed_boundary(reading.body, *span)
     if not boundary:
         return
-    default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
     delimiter = b"--" + boundary.encode("utf-8", "surrogateescape")
-    for inner_start, inner_end in _spans(reading.body, delimiter, start, end):
+    for inner_start, inner_end in _spans(reading.body, delimiter, *span):
         if reading.parts >= PARTS_MAX:
             reading.note(f"content truncated: there were more than {PARTS_MAX} parts")
             return

@@ -1,5 +1,6 @@
 """What a person wrote in a reply, told apart from what their program quoted below or above it (A44 to A46)."""
 
+# ruff: noqa: RUF001 - other languages have letters and colons of their own
 from __future__ import annotations
 
 import re
@@ -32,13 +33,15 @@ _ATTRIBUTION_END = re.compile(
 )
 _DATE_OR_ADDRESS = re.compile(r"\d{1,4}[./\-:年\s]|@")
 _LABEL = re.compile(
-    r"[>*\s]{0,10}(?P<label>from|sent|date|to|cc|subject|von|gesendet|datum|an|betreff|de|envoyé|à|objet|enviado(?: el)?"
-    r"|para|asunto|da|inviato|a|oggetto|data|assunto|van|verzonden|aan|onderwerp|fra|sendt|til|emne|från|skickat|till|ämne"
-    r"|od|wysłano|do|temat|от|отправлено|кому|тема|发件人|发送时间|收件人|主题|寄件者|日期|主旨|差出人|送信日時|宛先|件名)"
+    r"[>*\s]{0,10}(?P<label>from|sent|date|to|cc|subject|von|gesendet|datum|an|betreff|de|envoyé|à|objet"
+    r"|enviado(?: el)?|para|asunto|da|inviato|a|oggetto|data|assunto|van|verzonden|aan|onderwerp|fra|sendt|til|emne|från|skickat|till"
+    r"|ämne|od|wysłano|do|temat|от|отправлено|кому|тема|发件人|发送时间|收件人|主题|寄件者|日期|主旨|差出人|送信日時|宛先|件名)"
     r"\s?\*{0,2}\s?[:：]",
     re.IGNORECASE,
 )
-_FIRST_LABEL = re.compile(r"[>*\s]{0,10}(?:from|von|de|da|van|fra|från|od|от|发件人|寄件者|差出人)\s?\*{0,2}\s?[:：]", re.IGNORECASE)
+_FIRST_LABEL = re.compile(
+    r"[>*\s]{0,10}(?:from|von|de|da|van|fra|från|od|от|发件人|寄件者|差出人)\s?\*{0,2}\s?[:：]", re.IGNORECASE
+)
 _SENT_FROM = re.compile(
     r"(?:sent from (?:my|outlook|mail for|yahoo)|von meinem \w{2,20} gesendet|gesendet von|envoyé de mon"
     r"|enviado desde mi|inviato da|get outlook for)\b.{0,80}",

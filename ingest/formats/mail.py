@@ -1,5 +1,6 @@
 """Mail: what a person, or another desk's machine, sent by mail. Pure, bounded, and never surprised."""
 
+# ruff: noqa: RUF001 - other languages have letters and colons of their own
 from __future__ import annotations
 
 import hashlib
@@ -9,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from incidents.signal import Mail, Mailbox
-from ingest.automatic import Automatic, automatic_reason, spam_mark, verified_sender, wants_no_answer
+from ingest.automatic import automatic_reason, spam_mark, verified_sender, wants_no_answer
 from ingest.content import Content, read_content
-from ingest.mime import Fields, Part, Reading, first, header_line, read_mail
+from ingest.mime import Fields, Reading, first, header_line, read_mail
 from ingest.quotes import Split, split_reply
-from ingest.reports import Report, guess_report, read_report
+from ingest.reports import guess_report, is_from_mail_system, read_report
 from ingest.senders import instant_of, mailboxes, message_id_of, message_ids, references_of, sender_of
 from ingest.spec import Shape
 from kit.addresses import normal_address
@@ -46,7 +47,9 @@ def parse(body: bytes, envelope: Mapping[str, Any], *, trust: str | None = None)
     sender = sender_of(fields)
     address = sender.address if sender else None
     automatic = automatic_reason(root, sender=address, envelope_from=envelope.get("from"))
-    report = _report_of(reading, root, automatic, subject=subject, text=words.text)
+    report = read_report(reading, root)
+    if report is None and is_from_mail_system(fields, address, envelope.get("from")):
+        report = guess_report(reading, root, subject, words.text)
     recipients = _recipients(fields, envelope)
     if any(page.truncated for page in content.pages.values()):
         reading.note("content truncated: the HTML was longer than is read")
@@ -93,16 +96,6 @@ def _words_of(content: Content, fields: Fields, subject: str) -> _Words:
         if by_marks:
             split = Split(split_reply(by_marks).new_text, text)
     return _Words(text, split)
-
-
-def _report_of(
-    reading: Reading, root: Part, automatic: Automatic | None, *, subject: str, text: str
-) -> Report | None:
-    """What a delivery report, in its standard form or another, says of a mail of ours."""
-    report = read_report(reading, root)
-    if report is None and automatic in (Automatic.NULL_SENDER, Automatic.MAILER_DAEMON, Automatic.REPORT):
-        report = guess_report(root.fields, subject, text)
-    return report
 
 
 def _recipients(fields: Fields, envelope: Mapping[str, Any]) -> tuple[str, ...]:
