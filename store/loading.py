@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, select
+from sqlalchemy import Column, Connection, Row, Select, bindparam, select
 
 from desk.take import Needs
 from desk.working import Working
@@ -25,6 +25,15 @@ from store.tables.targets import targets
 #: How many values one IN takes; far below what either database allows.
 _CHUNK = 1000
 _DAY = timedelta(hours=24)
+
+# Every turn asks these two, so they are built once.
+_SPENT = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"]).where(
+    budgets.c.address.in_(bindparam("addresses", expanding=True)), budgets.c.hour > bindparam("since")
+)
+_OPEN_NOTICES = select(outbox.c.recipient, outbox.c.id).where(
+    outbox.c.next_at.is_not(None), outbox.c.state == "waiting", outbox.c.rank == 1, outbox.c.kind == "notice",
+    outbox.c.lease_owner.is_(None),
+)  # fmt: skip
 
 
 def load_keys(connection: Connection, working: Working, needs: Needs) -> None:
@@ -82,19 +91,14 @@ def load_people_by_id(connection: Connection, working: Working, ids: Collection[
 
 def load_budgets(connection: Connection, working: Working) -> None:
     """Load what was told in the last 24 hours to everybody who may be told now, and the notices still open."""
-    since = to_micros(hour_of(working.now) - _DAY)
+    known = (*working.people.values(), *working.desk.agents.values(), *working.desk.team_people.values())
     may_be_told = {"*", *working.by_address, *(f"record:{record}" for record in working.incidents)}
-    may_be_told |= {person.address for person in working.people.values() if person.address}
-    query = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"]).where(budgets.c.hour > since)
-    pages = query.where(budgets.c.kind == "page", budgets.c.hour == to_micros(hour_of(working.now)))
-    others = _among(connection, query.where(budgets.c.kind != "page"), budgets.c.address, may_be_told)
-    for address, kind, hour, count in (*others, *connection.execute(pages)):
-        working.spent[address, kind][from_micros(hour)] = count
-    notices = select(outbox.c.recipient, outbox.c.id).where(
-        outbox.c.next_at.is_not(None), outbox.c.state == "waiting", outbox.c.rank == 1, outbox.c.kind == "notice",
-        outbox.c.lease_owner.is_(None),
-    )  # fmt: skip
-    working.open_notices.update({row.recipient: row.id for row in connection.execute(notices)})
+    may_be_told |= {person.address for person in known if person.address}
+    since = to_micros(hour_of(working.now) - _DAY)
+    for some in _chunks(may_be_told):
+        for address, kind, hour, count in connection.execute(_SPENT, {"since": since, "addresses": some}):
+            working.spent[address, kind][from_micros(hour)] = count
+    working.open_notices.update({row.recipient: row.id for row in connection.execute(_OPEN_NOTICES)})
 
 
 def load_assessments(connection: Connection, working: Working, record: int) -> None:
@@ -118,6 +122,11 @@ def _among(
     connection: Connection, query: Select[Any], column: Column[Any], values: Collection[Any]
 ) -> Iterator[Any]:
     """The rows whose column is one of ``values``, however many."""
+    for some in _chunks(values):
+        yield from connection.execute(query.where(column.in_(some)))
+
+
+def _chunks(values: Collection[Any]) -> Iterator[list[Any]]:
     wanted = sorted(values)
     for start in range(0, len(wanted), _CHUNK):
-        yield from connection.execute(query.where(column.in_(wanted[start : start + _CHUNK])))
+        yield wanted[start : start + _CHUNK]
