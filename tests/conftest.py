@@ -1,23 +1,36 @@
-"""Real databases for tests: a migrated template of each kind once a session, a copy of it for each test."""
+"""Real parts for tests: databases (a migrated template once a session, a copy for each test), a mail door."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import psycopg
 import pytest
+import uvloop
 
+from desk.receive import Kept, Receipt
+from ingest.listeners.smtp_server import serve_lmtp, serve_smtp
+from ingest.listeners.smtp_settings import SmtpSettings, Tls
+from ingest.listeners.sockets import bind, bind_unix
 from store.engine import Store, open_store
 from store.migrate import migrate
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -149,3 +162,165 @@ def store(store_url: str) -> Iterator[Store]:
     opened = open_store(store_url)
     yield opened
     opened.close()
+
+
+# ---------------------------------------------------------------------- a mail door on loopback
+
+
+class Counts:
+    """A meter whose counts a test reads, labels joined in the order of their names."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+
+    def count(self, name: str, **labels: str) -> None:
+        self.seen[" ".join([name, *(labels[label] for label in sorted(labels))])] += 1
+
+
+class MailDoor:
+    """The SMTP door (LMTP with ``lmtp``) on a loop of its own; what it accepts is kept in ``kept``."""
+
+    def __init__(self, *, lmtp: Path | None = None, **settings: Any) -> None:
+        self.counts = Counts()
+        self.kept: list[Receipt] = []
+        self.ready = True
+        self.failure: Exception | None = None  # what keeping ends with
+        self.gate = threading.Event()  # keeping waits for it
+        self.gate.set()
+        self.keep: Callable[[Receipt], Awaitable[Kept]] = self._keep
+        listen = "127.0.0.1:0" if lmtp is None else str(lmtp)
+        addresses = {"support@example.com": "support", "vip@example.com": "vip"}
+        defaults: Any = {"addresses": addresses, "auth_pause": timedelta(0)}
+        self.settings = SmtpSettings(listen=listen, **{**defaults, **settings})
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        sockets = bind(listen) if lmtp is None else [bind_unix(lmtp)]
+        self.address: Any = sockets[0].getsockname()
+        serve = serve_smtp if lmtp is None else serve_lmtp
+        given: Any = {"now": lambda: datetime.now(UTC), "meter": self.counts, "ready": lambda: self.ready}
+        self.server = self.run(serve(self.settings, self._handed, sockets=sockets, **given))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine on the door's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    async def _handed(self, receipt: Receipt) -> Kept:
+        return await self.keep(receipt)
+
+    async def _keep(self, receipt: Receipt) -> Kept:
+        while not self.gate.is_set():  # noqa: ASYNC110 - a test opens it from another thread
+            await asyncio.sleep(0.001)
+        if self.failure is not None:
+            raise self.failure
+        for number, before in enumerate(self.kept, start=1):
+            if receipt.key is not None and before.key == receipt.key:
+                return Kept(number, repeated=True)
+        self.kept.append(receipt)
+        return Kept(len(self.kept), repeated=False)
+
+    def talk(self, source: str | None = None) -> MailTalk:
+        """A new connection, its banner not read yet."""
+        return MailTalk(self.address, source)
+
+    def close(self) -> None:
+        self.gate.set()
+        self.run(self.server.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class MailTalk:
+    """A client that says exactly what a test tells it to."""
+
+    def __init__(self, address: Any, source: str | None) -> None:
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.settimeout(10)
+        try:
+            if source is not None:
+                self.socket.bind((source, 0))
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
+        self._lines = self.socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._lines.close()
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def reply(self) -> str:
+        """The last line of the next reply; nothing when the server has closed."""
+        while True:
+            try:
+                line = self._lines.readline().decode()
+            except ConnectionResetError:
+                return ""
+            if line[3:4] != "-":
+                return line.rstrip("\r\n")
+
+    def say(self, line: str) -> str:
+        """Send a command; its reply."""
+        self.send(line.encode() + b"\r\n")
+        return self.reply()
+
+    def hello(self, *recipients: str) -> Self:
+        """Banner and greeting, and with recipients all up to the 354."""
+        assert self.reply().startswith("220")
+        assert self.say("EHLO client.example.org").startswith("250")
+        if recipients:
+            assert self.say("MAIL FROM:<ann@example.org>").startswith("250")
+            for recipient in recipients:
+                assert self.say(f"RCPT TO:<{recipient}>").startswith("250")
+            assert self.say("DATA").startswith("354")
+        return self
+
+    def mail(self, body: bytes) -> str:
+        """Send a whole mail; the reply to its dot."""
+        assert self.say("MAIL FROM:<ann@example.org>").startswith("250")
+        assert self.say("RCPT TO:<support@example.com>").startswith("250")
+        assert self.say("DATA").startswith("354")
+        self.send(body + b"\r\n.\r\n")
+        return self.reply()
+
+
+@pytest.fixture
+def open_mail_door() -> Iterator[Callable[..., MailDoor]]:
+    """Mail doors, by their settings; all are closed when the test ends."""
+    doors: list[MailDoor] = []
+
+    def make(*, lmtp: Path | None = None, **settings: Any) -> MailDoor:
+        doors.append(MailDoor(lmtp=lmtp, **settings))
+        return doors[-1]
+
+    yield make
+    for door in doors:
+        door.close()
+
+
+@pytest.fixture
+def mail_door(open_mail_door: Callable[..., MailDoor]) -> MailDoor:
+    """A mail door as it is when nothing is configured."""
+    return open_mail_door()
+
+
+@pytest.fixture(scope="session")
+def own_tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """A certificate for localhost that nobody vouches for."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return Tls(certificate, key)

@@ -70,13 +70,12 @@ class Session(SMTP):
 
     # The connection
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Let the client in, or tell it to come back."""
         address = transport.get_extra_info("peername")
         self.peer = address[0] if isinstance(address, tuple) else ""
         refusal = self.server.admit(self)
         if refusal is not None:
-            assert isinstance(transport, asyncio.WriteTransport)
             transport.write(f"{refusal}\r\n".encode())
             self.closing = True
         super().connection_made(transport)
@@ -126,8 +125,8 @@ class Session(SMTP):
 
     def hang_up(self, reply: str) -> None:
         """Say why and close, without waiting for the client."""
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.write(f"{reply}\r\n".encode())
+        if self.transport is not None:
+            self._writer.write(f"{reply}\r\n".encode())
             self.transport.close()
 
     # The conversation

@@ -21,7 +21,6 @@ from ingest.listeners.smtp_users import knows, read_users
 from ingest.listeners.sockets import bind, bind_unix
 
 _LOG = logging.getLogger(__name__)
-logging.getLogger("mail.log").setLevel(logging.WARNING)  # the library writes down every line of every client
 
 Keep = Callable[[Receipt], Awaitable[Kept]]
 
