@@ -40,9 +40,9 @@ class ParseFailed:
 class _Died(Exception):
     """The process is gone, or stood still and was ended."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, *, hung: bool = False) -> None:
         super().__init__(why)
-        self.why = why
+        self.why, self.hung = why, hung
 
 
 class MailParser:
@@ -88,7 +88,7 @@ class MailParser:
         return answers
 
     def _parse_alone(self, mail: Unread) -> Mail | ParseFailed:
-        """One mail; it fails when it ends the process each time it is tried."""
+        """One mail; it fails when it hangs, or ends the process each time it is tried: anybody may have killed that."""
         why = ""
         for _ in range(_TRIES):
             answers: list[Mail | ParseFailed] = []
@@ -96,6 +96,8 @@ class MailParser:
                 self._ask([mail], answers)
             except _Died as died:
                 why = died.why
+                if died.hung:
+                    break
             else:
                 return answers[0]
         return ParseFailed(why)
@@ -125,7 +127,7 @@ class MailParser:
         while missing:
             readable, writable, _ = select.select([source], [] if outgoing.empty else [sink], [], self._deadline)
             if not readable and not writable:
-                raise _Died(f"reading the mail took longer than {self._deadline:g} seconds")
+                raise _Died(f"reading the mail took longer than {self._deadline:g} seconds", hung=True)
             if writable:
                 self._write(sink, outgoing)
             if readable:
