@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -34,9 +35,9 @@ from kit.addresses import normal_address
 from kit.text import header_text
 from rules.facts import Facts
 from store.engine import Store
-from store.errors import Collision
-from store.loading import load_assessments, load_budgets, load_keys, load_people, load_people_by_id, load_records
+from store.loading import load_assessments, load_budgets, load_keys, load_people, load_records
 from store.saving import save
+from store.write import in_turns
 
 #: How often one act is tried again because the worker or another person was first.
 MOST_COLLISIONS = 20
@@ -53,37 +54,38 @@ class Acts:
 
     def __init__(self, store: Store, desk: Callable[[], Desk]) -> None:
         self._store, self._desk, self._ids = store, desk, Ids(store)
+        self._one_at_a_time = threading.Lock()  # pages act in threads, and ids are handed out by one
 
     # ------------------------------------------------------------------ the one way
 
     def act(
         self, ref: str, decide: Callable[[Working, Incident], None], *, now: datetime, also: Iterable[str] = (),
-        people: Iterable[int] = (), beside: Callable[[Connection], None] | None = None,
+        beside: Callable[[Connection], None] = lambda _connection: None,
     ) -> Incident:  # fmt: skip
         """Do ``decide`` to the record that ``ref`` names; ``also`` are further references it touches.
 
         ``beside`` writes what goes with it in the same commit, and may refuse.
         """
         needs = Needs(numbers={_number(one) for one in (ref, *also)})
-        for attempt in range(MOST_COLLISIONS):
-            working = self._load(needs, people=people, now=now)
+
+        def take() -> Callable[[Connection], Incident]:
+            working = self._load(needs, now=now)
             incident = working.incidents.get(working.numbers.get(_number(ref), 0))
             if incident is None:
                 raise NotFound(f"There is no record {ref}")
             decide(working, incident)
-            try:
-                with self._store.writing() as connection:
-                    if beside is not None:
-                        beside(connection)
-                    save(connection, working)
-            except Collision:
-                if attempt + 1 == MOST_COLLISIONS:
-                    raise
-            else:
-                return working.incidents[incident.id]
-        raise AssertionError  # the loop returns or raises
 
-    def _load(self, needs: Needs, *, people: Iterable[int], now: datetime) -> Working:
+            def keep(connection: Connection) -> Incident:
+                beside(connection)
+                save(connection, working)
+                return working.incidents[incident.id]
+
+            return keep
+
+        with self._one_at_a_time:
+            return in_turns(self._store, attempts=MOST_COLLISIONS, take=take).value
+
+    def _load(self, needs: Needs, *, now: datetime) -> Working:
         working = Working(self._desk(), self._ids, now)
         with self._store.writing() as connection:
             self._ids.top_up(connection)
@@ -91,7 +93,6 @@ class Acts:
             load_keys(connection, working, needs)
             load_records(connection, working, working.numbers.values())
             load_people(connection, working, needs)
-            load_people_by_id(connection, working, set(people) - working.people.keys())
             load_budgets(connection, working)
             for record in working.numbers.values():
                 load_assessments(connection, working, record)
@@ -126,8 +127,9 @@ class Acts:
         return self.act(ref, decide, now=now)
 
     def note(
-        self, ref: str, *, by: Author, now: datetime, text: str, beside: Callable[[Connection], None] | None = None
-    ) -> Incident:
+        self, ref: str, *, by: Author, now: datetime, text: str,
+        beside: Callable[[Connection], None] = lambda _connection: None,
+    ) -> Incident:  # fmt: skip
         """Write a note; ``beside`` writes what it tells of, in the same commit."""
 
         def decide(working: Working, incident: Incident) -> None:
@@ -238,7 +240,7 @@ class Acts:
             raise Invalid(f"{requester!r} is no mail address")
         if not title.strip():
             raise Invalid("A record needs a title")
-        working = self._load(Needs(addresses={address} if address else set()), people=(), now=now)
+        working = self._load(Needs(addresses={address} if address else set()), now=now)
         check_role(None, "open", by=by, policy=working.desk.policy)
         person = None if address is None else working.person_at(address, address)
         _check_known(fields)

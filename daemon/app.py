@@ -24,6 +24,7 @@ from daemon.committer import Committer
 from daemon.config import Config
 from daemon.desks import make_desk
 from daemon.doors import Doors
+from daemon.journeys import Journeys
 from daemon.logs import get_log
 from daemon.metrics import Metrics
 from daemon.outbox import handover_round, pause_after
@@ -32,6 +33,7 @@ from daemon.policy import read_policy
 from daemon.processes import WorkerProcess
 from desk.context import Desk
 from desk.ports import Pages
+from desk.receive import Kept, Receipt
 from ingest.listeners.bounds import Meter
 from notifiers.registry import open_relay
 from notifiers.spec import Relay
@@ -65,7 +67,7 @@ class App:
         self.meter: Meter = self.metrics
         self.desk = self._make_desk(policy)
         self.committer = Committer(store, on_commit=self._committed)
-        self.keep = self.committer.keep
+        self.journeys = Journeys()
         self.pages: Pages = StorePages(store, Acts(store, lambda: self.desk), lambda: self.desk)
         self.doors = Doors(self)
         self.workers = [
@@ -138,6 +140,12 @@ class App:
 
     # ------------------------------------------------------------------ what the doors ask
 
+    async def keep(self, receipt: Receipt) -> Kept:
+        """Have a receipt kept; gives the answer after the commit. Raises `NotKept`."""
+        kept = await self.committer.keep(receipt)
+        self.journeys.kept(receipt, kept)
+        return kept
+
     def health(self) -> Health:
         """Whether work is taken now, and why not."""
         reasons = []
@@ -194,6 +202,7 @@ class App:
         self._composed.clear()
         done = await handover_round(self.store, self.relay, owner=f"{self.node}.outbox", now=utc_now())
         self.metrics.handed_over(done)
+        self.journeys.told(done.verdicts)
         if done.trouble is not None:
             self._relay_troubles += 1
             log.warning("relay.trouble", trouble=done.trouble, times=self._relay_troubles)

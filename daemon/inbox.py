@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from daemon.ids import Ids
 from daemon.stages import Stages
 from desk.alerts import fold_key_name, only_repeats
@@ -20,7 +22,7 @@ from desk.context import Desk
 from desk.receive import mail_signal_key
 from desk.take import Needs, needs_of, take
 from desk.unreadable import key_of_unreadable, open_unreadable
-from desk.working import Working
+from desk.working import SignalRow, Working
 from incidents.signal import Alert, Item, Mail
 from ingest.parser import ParseFailed
 from ingest.registry import load_alert_format
@@ -36,10 +38,11 @@ from store.claims import (
     unclaim_receipts,
 )  # fmt: skip
 from store.engine import Store
-from store.errors import Collision, LeaseLost, StoreError
+from store.errors import LeaseLost, StoreError
 from store.loading import load_budgets, load_keys, load_people, load_records
 from store.receipts import load_bodies
 from store.saving import save
+from store.write import in_turns
 
 LEASE = timedelta(seconds=60)
 #: Takes of a receipt alone after which it is given up, until a person looks at it.
@@ -79,6 +82,7 @@ class Round:
     dispositions: Counter[str] = field(default_factory=Counter)
     told: int = 0
     errors: list[tuple[int, BaseException]] = field(default_factory=list)
+    signals: list[SignalRow] = field(default_factory=list)
 
     @property
     def busy(self) -> bool:
@@ -182,48 +186,36 @@ class Inbox:
         self, pieces: Sequence[tuple[Arrival, bool]], *, worked: dict[int, Mapping[str, int]], desk: Desk,
         now: datetime, done: Round,
     ) -> None:  # fmt: skip
+        """Decide and save some items, again when another writer was first."""
         arrivals = [arrival for arrival, _ in pieces]
+        last = {arrival.id for arrival, is_last in pieces if is_last}
 
-        def decide() -> Working:
+        def take_turn() -> Callable[[Connection], Working]:
             working = self._load(arrivals, desk=desk, now=now)
             with self._stages.timed("decide"):
                 take(working, arrivals)
-            return working
 
-        def finish(working: Working) -> dict[int, Mapping[str, int]]:
-            return {number: Counter(worked[number]) + Counter(counts) for number, counts in working.counts.items()}
-
-        working = self._commit(decide, pieces=pieces, finish=finish, now=now)
-        worked.update(finish(working))
-        done.receipts += sum(last for _, last in pieces)
-        done.told += len(working.outgoing)
-        for counts in working.counts.values():
-            done.dispositions.update(counts)
-
-    def _commit(
-        self, decide: Callable[[], Working], *, pieces: Sequence[tuple[Arrival, bool]],
-        finish: Callable[[Working], Mapping[int, Mapping[str, int]]], now: datetime,
-    ) -> Working:  # fmt: skip
-        """Decide and save, again when another writer was first."""
-        last = {arrival.id for arrival, is_last in pieces if is_last}
-        for attempt in range(MOST_COLLISIONS):
-            working = decide()
-            writing = self._store.writing()
-            try:
-                with self._stages.timed("save"), writing as connection:
+            def keep(connection: Connection) -> Working:
+                with self._stages.timed("save"):
                     save(connection, working)
-                    counts = finish(working)
+                    counts = _counts(working, worked)
                     over = {number: count for number, count in counts.items() if number in last}
                     finish_receipts(connection, self._owner, counts=over, now=now)
                     part = {number: count for number, count in counts.items() if number not in last}
                     record_progress(connection, self._owner, counts=part)
-            except Collision:
-                if attempt + 1 == MOST_COLLISIONS:
-                    raise
-            else:
-                self._adapt(writing.held_seconds)
                 return working
-        raise AssertionError  # the loop returns or raises
+
+            return keep
+
+        saved = in_turns(self._store, attempts=MOST_COLLISIONS, take=take_turn)
+        self._adapt(saved.held_seconds, sum(len(arrival.items) for arrival in arrivals))
+        working = saved.value
+        worked.update(_counts(working, worked))
+        done.receipts += len(last)
+        done.told += len(working.outgoing)
+        done.signals += working.signals
+        for counts in working.counts.values():
+            done.dispositions.update(counts)
 
     def _load(self, arrivals: Sequence[Arrival], *, desk: Desk, now: datetime) -> Working:
         working = Working(desk, self._ids, now)
@@ -237,10 +229,11 @@ class Inbox:
             load_budgets(connection, working)
         return working
 
-    def _adapt(self, held: float) -> None:
+    def _adapt(self, held: float, items: int) -> None:
+        """A smaller batch after a slow save, a larger one after a quick one that was full."""
         if held > _SLOW:
             self._batch = max(self._batch // 2, _LEAST_BATCH)
-        elif held < _QUICK:
+        elif held < _QUICK and items >= self._batch // 2:
             self._batch = min(self._batch * 2, _MOST_BATCH)
 
     # ------------------------------------------------------------------ what can't be worked
@@ -271,7 +264,8 @@ class Inbox:
         """Give a receipt up, and open a record so that somebody sees it."""
         mail = one.format == "mail"
         needs = Needs(keys={key_of_unreadable(one.id, one.source, mail=mail)})
-        for attempt in range(MOST_COLLISIONS):
+
+        def take_it() -> Callable[[Connection], None]:
             working = Working(desk, self._ids, now)
             with self._store.reading() as connection:
                 load_keys(connection, working, needs)
@@ -282,15 +276,19 @@ class Inbox:
                 working, receipt=one.id, source=one.source, received_at=one.received_at, envelope=one.envelope,
                 why=str(why), mail=mail,
             )  # fmt: skip
-            try:
-                with self._store.writing() as connection:
-                    save(connection, working)
-                    quarantine_receipts(connection, self._owner, errors={one.id: str(why)}, now=now)
-            except Collision:
-                if attempt + 1 == MOST_COLLISIONS:
-                    raise
-            else:
-                return
+
+            def keep(connection: Connection) -> None:
+                save(connection, working)
+                quarantine_receipts(connection, self._owner, errors={one.id: str(why)}, now=now)
+
+            return keep
+
+        in_turns(self._store, attempts=MOST_COLLISIONS, take=take_it)
+
+
+def _counts(working: Working, before: Mapping[int, Mapping[str, int]]) -> dict[int, Mapping[str, int]]:
+    """Items by disposition of each receipt, with what earlier turns made of its first ones."""
+    return {number: Counter(before[number]) + Counter(counts) for number, counts in working.counts.items()}
 
 
 def _items(format_name: str, body: bytes) -> Sequence[Item] | CannotWork:

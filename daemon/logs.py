@@ -1,19 +1,17 @@
 """Logs: one event a line, JSON for the journal, readable on a terminal; nothing from outside can forge a line.
 
 Event names are names (``incident.folded``), never sentences; what happened to whom stands in keys, and the ids
-``receipt``, ``signal``, ``incident`` and ``outbox`` carry one signal through every stage (`journey`). Bodies are never
-logged. Logging never blocks: lines go through a bounded queue, and what does not fit is dropped and counted.
+``receipt``, ``signal``, ``incident`` and ``outbox`` carry one signal through every stage (`daemon.journeys`). Bodies
+are never logged. Logging never blocks: lines go through a bounded queue, and what does not fit is dropped and counted.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from contextlib import AbstractContextManager
 from typing import Any, TextIO, cast
 
 import structlog
-from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from daemon.clock import utc_now
@@ -55,11 +53,6 @@ def get_log(part: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger(part=part))
 
 
-def journey(**ids: int | str | None) -> AbstractContextManager[None]:
-    """Every event inside carries these ids: ``receipt``, ``signal``, ``incident``, ``outbox``."""
-    return bound_contextvars(**{name: value for name, value in ids.items() if value is not None})
-
-
 def set_up_logs(level: str = "info", stream: TextIO | None = None, *, pretty: bool | None = None) -> Writer:
     """Log from ``level`` on to ``stream`` (standard error), for people where it is a terminal.
 
@@ -85,7 +78,7 @@ def dropped() -> int:
 
 def _configure(level: int, *, for_people: bool) -> None:
     structlog.configure(
-        processors=[merge_contextvars, _stamped, _traced, _redacted, as_text if for_people else as_json],
+        processors=[_stamped, _traced, _redacted, as_text if for_people else as_json],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _OUTPUT,
         cache_logger_on_first_use=False,

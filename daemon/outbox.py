@@ -53,6 +53,7 @@ class Composed:
     ready: int = 0
     superseded: int = 0
     dead: dict[int, Exception | None] = field(default_factory=dict)
+    verdicts: Sequence[Verdict] = ()
 
     @property
     def busy(self) -> bool:
@@ -76,6 +77,7 @@ class Handover:
     dead_pages: list[int] = field(default_factory=list)
     escalated: int = 0
     trouble: str | None = None
+    verdicts: Sequence[Verdict] = ()
 
     @property
     def busy(self) -> bool:
@@ -107,6 +109,7 @@ def compose_round(
     with store.writing() as connection:
         keep_verdicts(connection, owner, verdicts)
         escalate_at_once(connection, [one for one in claimed if one.id in done.dead], now)
+    done.verdicts = verdicts
     return done
 
 
@@ -174,6 +177,7 @@ async def _hand_over(store: Store, relay: Relay, leased: Lease, limit: int) -> H
     ]
     if verdicts:
         await asyncio.to_thread(_keep, store, verdicts, attempts, owner=leased.owner, now=now, done=done)
+    done.verdicts = verdicts
     return done
 
 

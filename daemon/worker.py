@@ -18,19 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from ingest.parser import MailParser
 
 from daemon.clock import utc_now
 from daemon.config import Config, load_config
 from daemon.desks import make_desk, voice_of
 from daemon.ids import Ids
 from daemon.inbox import Inbox, Round
+from daemon.journeys import Journeys
 from daemon.logs import get_log, set_up_logs
 from daemon.outbox import compose_round
 from daemon.policy import read_policy
 from daemon.stages import Stages
 from daemon.timers import timers_round
 from desk.context import Desk
+from ingest.parser import MailParser
 from store.audit import make_checkpoint
 from store.engine import Store, open_store
 from store.errors import StoreError
@@ -87,6 +88,7 @@ class Worker:
         self._inbox = Inbox(store, ids=self._ids, parser=parser, owner=owner, stages=self._stages)
         self._timers, self._compose, self._checkpoint = Due(LOOK_EVERY), Due(LOOK_EVERY), Due(CHECKPOINT_EVERY)
         self._restarts = 0
+        self._journeys = Journeys()
 
     def round(self, now: datetime) -> Report | None:
         """One round of everything that is due; None when there was nothing to do."""
@@ -97,6 +99,8 @@ class Worker:
             with self._stages.timed("timers"):
                 fired = timers_round(self._store, desk, ids=self._ids, owner=self._owner, now=now)
             report.timers, report.late_seconds = len(fired.names), fired.late_seconds
+            for target, error in fired.errors:
+                log.error("timer.failed", target=target.name, incident=target.subject, exc_info=error)
         if worked.told or report.timers or self._compose.due(now):
             with self._stages.timed("compose"):
                 self._compose_due(desk, report, now)
@@ -113,12 +117,14 @@ class Worker:
     def _compose_due(self, desk: Desk, report: Report, now: datetime) -> None:
         made = compose_round(self._store, self._voice, desk.keyring, owner=self._owner, now=now)
         report.composed = made.ready
+        self._journeys.told(made.verdicts)
         for row, error in made.dead.items():
             log.error("outbox.not_composed", outbox=row, error=type(error).__name__, exc_info=error)
 
     def _note(self, worked: Round, report: Report) -> None:
         report.receipts, report.quarantined = worked.receipts, worked.quarantined
         report.dispositions = dict(worked.dispositions)
+        self._journeys.worked(worked.signals)
         for receipt, error in worked.errors[:20]:
             log.error("turn.failed", receipt=receipt, error=type(error).__name__, exc_info=error)
 
@@ -171,6 +177,9 @@ def _take_round(worker: Worker, daemon: Daemon) -> float:
         report = worker.round(utc_now())
     except StoreError as error:
         log.error("store.error", code=error.code, error=str(error))
+        return _AWAY_SECONDS
+    except Exception:
+        log.exception("worker.fault")
         return _AWAY_SECONDS
     if report is None:
         return _IDLE_SECONDS

@@ -231,6 +231,14 @@ def settle_targets(connection: Connection, owner: str, ids: Iterable[int]) -> No
     _settle(connection, targets, owner, ids)
 
 
+def defer_target(connection: Connection, owner: str, number: int, next_at: datetime) -> None:
+    """Look again later at a target that could not be decided."""
+    rows = [(number, owner, None, None, to_micros(next_at))]
+    update_rows(
+        connection, targets, rows=rows, match=("id", "lease_owner"), assign=("lease_owner", "lease_until", "next_at")
+    )
+
+
 def settle_outbox(connection: Connection, owner: str, ids: Iterable[int]) -> None:
     """Give up the lease of rows of the outbox that are composed or handed over. Raises `LeaseLost`."""
     _settle(connection, outbox, owner, ids)

@@ -11,7 +11,7 @@ import pytest
 
 from daemon import inbox
 from daemon.desks import operator
-from desk import alerts
+from desk import alerts, timer
 from store.claims import Lease, claim_receipts, release
 from store.errors import Collision, StoreUnavailable
 
@@ -302,3 +302,28 @@ def test_time_in_a_record_is_the_receipts(running: Any) -> None:
     running.work()
     (record,) = running.records()
     assert record.opened_at == int(at.timestamp() * 1e6)
+
+
+def test_a_timer_that_can_not_be_decided_holds_up_no_other(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told and looked at again later; the others fire in their time."""
+    running.post(payload(alert("A"), alert("B")))
+    running.work()
+    running.post(payload(alert("A", "resolved"), alert("B", "resolved")))
+    running.work()
+    guilty = running.records()[0].id
+    closes = timer._close
+
+    def fails(working: Any, incident: Any) -> None:
+        if incident.id == guilty:
+            raise RuntimeError("boom")
+        closes(working, incident)
+
+    monkeypatch.setattr(timer, "_close", fails)
+    running.wait(days=6)
+    fired = running.fire()
+    assert [error.subject for error, _ in fired.errors] == [guilty]
+    assert [row.state for row in running.records()] == ["resolved", "closed"]
+    monkeypatch.undo()
+    running.wait(minutes=6)
+    running.fire()
+    assert [row.state for row in running.records()] == ["closed", "closed"]

@@ -91,10 +91,8 @@ def _acknowledged(values: Values, names: Names) -> str:
 
 def _changed(values: Values, names: Names) -> str:
     if "field" in values:
-        return (
-            f"{values['field']} {values.get('before')} -> {values.get('after')}: {values.get('justification') or ''}\n"
-            f"priority {_arrow(values.get('priority'))}"
-        )
+        said = f"{values['field']} {_arrow(values)}: {values.get('justification') or ''}"
+        return said if values["field"] == "priority" else f"{said}\npriority {_arrow(values.get('priority'))}"
     if isinstance(values.get("state"), Mapping):
         beside = [f"{name}: {values[name]}" for name in _BESIDE if values.get(name)]
         return "\n".join([f"state {_arrow(values['state'])}", *beside])
