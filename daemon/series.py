@@ -43,13 +43,13 @@ def _codes(error: type[StoreError]) -> Iterator[str]:
 
 
 _LIMITS = (
-    "bare_newline", "http_malformed", "http_memory", "http_slow_body", "http_verb", "mime_depth", "smtp_budget",
-    "smtp_command", "smtp_connections", "smtp_connections_per_source", "smtp_failure", "smtp_idle", "smtp_memory",
-    "smtp_recipients", "smtp_size", "smtp_slow", "tls_handshake", OTHER,
+    "bare_newline", "http_connections", "http_head", "http_malformed", "http_memory", "http_slow", "http_verb",
+    "mime_depth", "smtp_budget", "smtp_command", "smtp_connections", "smtp_connections_per_source", "smtp_failure",
+    "smtp_idle", "smtp_memory", "smtp_recipients", "smtp_size", "smtp_slow", "tls_handshake", OTHER,
 )  # fmt: skip
 _OUTCOMES = (
-    "accepted", "kept", "repeated", "not_kept", "aborted", "unreadable", "unauthorized", "method", "timeout",
-    "too_large", "encoding", "media_type", "busy", "unavailable", OTHER,
+    "accepted", "kept", "repeated", "not_kept", "aborted", "unreadable", "malformed", "unauthorized", "method",
+    "timeout", "too_large", "encoding", "media_type", "busy", "unavailable", OTHER,
 )  # fmt: skip
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5", OTHER)
 _STAGES = ("claim", "load", "parse", "decide", "save", "timers", "compose", OTHER)
