@@ -33,14 +33,24 @@ _LABELS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("iso-8859-8-i", "iso-8859-8-e"), ("cp1255", "iso8859_8")),
     **dict.fromkeys(("iso-8859-9", "latin5"), ("cp1254",)),
     **dict.fromkeys(("iso-8859-11", "tis-620", "windows-874"), ("cp874",)),
-    **dict.fromkeys(("utf-16", "utf-16le", "utf-16be"), ("utf_16",)),
+    **dict.fromkeys(("utf-7", "unicode-1-1-utf-7", "unicode-2-0-utf-7"), ("utf_7",)),
+    "utf-16": ("utf_16",),
+    "utf-16le": ("utf_16_le",),
+    "utf-16be": ("utf_16_be",),
     **{f"iso-8859-{part}": (f"iso8859_{part}",) for part in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)},
     **{f"windows-{page}": (f"cp{page}",) for page in (1250, 1251, 1253, 1254, 1255, 1256, 1257, 1258)},
     **{f"cp{page}": (f"cp{page}",) for page in (437, 850, 852, 855, 866, 1250, 1251, 1253, 1254, 1255, 1256, 1257)},
     **{f"ibm{page}": (f"cp{page}",) for page in (437, 850, 852, 855, 866)},
     **dict.fromkeys(("macintosh", "mac", "x-mac-roman"), ("mac_roman",)),
 }
-_STATEFUL = frozenset({"iso2022_jp_ext", "iso2022_kr", "hz", "utf_16"})
+_STATEFUL = frozenset({"iso2022_jp_ext", "iso2022_kr", "hz", "utf_7", "utf_16", "utf_16_le", "utf_16_be"})
+#: The Windows pages that senders mean when bytes stand where ISO has control characters.
+_WINDOWS = {
+    "iso8859_2": "cp1250", "iso8859_4": "cp1257", "iso8859_5": "cp1251", "iso8859_6": "cp1256", "iso8859_7": "cp1253",
+    "iso8859_13": "cp1257",
+}  # fmt: skip
+_CONTROLS = re.compile(rb"[\x80-\x9f]")
+_JAPANESE_ESCAPE = b"\x1b$"
 _WORD = re.compile(r"=\?([\w.:+-]{1,40})(?:\*[\w-]{0,20})?\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]*){0,8})\?=")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
@@ -56,8 +66,12 @@ def decode_text(data: bytes, label: str | None) -> Decoded:
     """The text that ``data`` is, told to be in the charset ``label``."""
     name = (label or "").strip(" \"'").lower().replace("_", "-")
     codecs = _LABELS.get(name)
-    if data.isascii() and b"\x1b$" not in data and (codecs is None or codecs[0] not in _STATEFUL):
-        return Decoded(data.decode("ascii"))
+    if data.isascii() and (codecs is None or codecs[0] not in _STATEFUL):
+        if _JAPANESE_ESCAPE not in data:
+            return Decoded(data.decode("ascii"))
+        codecs = ("iso2022_jp_ext", *(codecs or ("utf_8",)))
+    elif codecs and codecs[0] in _WINDOWS and _CONTROLS.search(data):
+        codecs = (_WINDOWS[codecs[0]], *codecs)
     for codec in codecs or ("iso2022_jp_ext", "utf_8"):
         try:
             return Decoded(data.decode(codec).removeprefix("\ufeff"), None if codecs else _unknown(name))

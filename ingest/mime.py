@@ -21,6 +21,8 @@ DEPTH_MAX = 20
 PARTS_MAX = 200
 _PARAMETERS_MAX = 100
 _NOTE_MAX = 300
+_NOTES_MAX = 20
+_PADDING_MAX = 100
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _STARTS_WITH_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -28,6 +30,8 @@ _FOLD = re.compile(rb"\n[ \t]+")
 _PARAMETER = re.compile(
     r""";\s*([^\s=;*"]+)(?:\*(\d{1,3}))?(\*)?\s*=\s*(?:"([^"\\]*(?:\\.[^"\\]*)*)"?|([^;]*))""", re.DOTALL
 )
+_DELIMITER = re.compile(rb"(?:\A|\n)--([^\s\-][^\r\n]{0,199}?)[ \t]*\r?\n")
+_DELIMITER_END = re.compile(rb"(?:(--).*|[ \t]*\r?(?:\n|\Z))")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 Fields = dict[str, list[bytes]]
@@ -56,7 +60,7 @@ class Reading:
     def note(self, text: str) -> None:
         """Keep a note, each one once; what it quotes is the sender's, and cleaned like all of it."""
         text = header_text(text, _NOTE_MAX)
-        if text not in self.notes:
+        if text not in self.notes and len(self.notes) < _NOTES_MAX:
             self.notes.append(text)
 
 
@@ -70,15 +74,21 @@ def _read_part(reading: Reading, start: int, end: int, default: str, depth: int)
     """The part between two offsets: its fields, then its content or its own parts."""
     reading.parts += 1
     block, content = _split_block(reading, start, end)
-    fields = read_fields(block)
+    fields = read_fields(block, reading)
     kind, parameters = read_value(first(fields, "content-type"))
     if kind.count("/") != 1:
         kind = default
     parts: tuple[Part, ...] = ()
     if kind.startswith("multipart/"):
-        inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-        parts = tuple(_read_parts(reading, parameters.get("boundary", ""), inner, (content, end), depth))
-        kind = kind if parts else "text/plain"
+        boundary = _boundary(reading.body, parameters, content, end)
+        if depth >= DEPTH_MAX:
+            reading.note(f"content truncated: parts were nested deeper than {DEPTH_MAX}")
+        elif boundary:
+            default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+            spans = _spans(reading.body, b"--" + boundary, content, end)
+            parts = tuple(_read_parts(reading, spans, default, depth + 1))
+        if not parts and depth < DEPTH_MAX and reading.parts < PARTS_MAX:
+            kind = "text/plain"  # what is no multipart after all is read as it stands (A54)
     return Part(fields, kind, parameters, content, end, parts)
 
 
@@ -91,13 +101,16 @@ def _split_block(reading: Reading, start: int, end: int) -> tuple[bytes, int]:
     blank = _BLANK_LINE.search(body, start, end)
     stop, content = (blank.start(), blank.end()) if blank else (end, end)
     if stop - start > HEADER_BLOCK_MAX:
-        reading.note("the header was longer than 256 KiB: its end was not read")
+        reading.note("content truncated: the header was longer than 256 KiB")
         stop = start + HEADER_BLOCK_MAX
     return body[start:stop], content
 
 
-def read_fields(block: bytes) -> Fields:
-    """Field name in lower case to its unfolded values, in order. A bare CR becomes a space (fault 2)."""
+def read_fields(block: bytes, reading: Reading | None = None) -> Fields:
+    """Field name in lower case to its unfolded values, in order. A bare CR becomes a space (fault 2).
+
+    A long field is cut, and ``reading`` is told; References keep their end, where the newest ones stand.
+    """
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n").replace(b"\r", b" ")
     fields: Fields = {}
@@ -105,8 +118,17 @@ def read_fields(block: bytes) -> Fields:
         name, colon, value = line.partition(b":")
         name = name.rstrip(b" \t")
         if colon and name and b" " not in name and name.isascii():
-            fields.setdefault(name.decode("ascii").lower(), []).append(value[:FIELD_MAX].strip())
+            key = name.decode("ascii").lower()
+            fields.setdefault(key, []).append(_cut(key, value, reading).strip())
     return fields
+
+
+def _cut(key: str, value: bytes, reading: Reading | None) -> bytes:
+    if len(value) <= FIELD_MAX:
+        return value
+    if reading is not None:
+        reading.note("content truncated: a header field was longer than 16 KiB")
+    return value[-FIELD_MAX:] if key == "references" else value[:FIELD_MAX]
 
 
 def first(fields: Fields, name: str) -> bytes:
@@ -115,26 +137,22 @@ def first(fields: Fields, name: str) -> bytes:
     return values[0] if values else b""
 
 
-def _read_parts(reading: Reading, boundary: str, default: str, span: tuple[int, int], depth: int) -> Iterator[Part]:
-    """The parts of a multipart, until a limit is reached."""
-    if depth >= DEPTH_MAX:
-        reading.note(f"content truncated: parts were nested deeper than {DEPTH_MAX}")
-        return
-    boundary = boundary.rstrip() or _guessed_boundary(reading.body, *span)
-    if not boundary:
-        return
-    delimiter = b"--" + boundary.encode("utf-8", "surrogateescape")
-    for inner_start, inner_end in _spans(reading.body, delimiter, *span):
+def _read_parts(reading: Reading, spans: Iterator[tuple[int, int]], default: str, depth: int) -> Iterator[Part]:
+    """The parts that stand in ``spans``, until there are too many."""
+    for start, end in spans:
         if reading.parts >= PARTS_MAX:
             reading.note(f"content truncated: there were more than {PARTS_MAX} parts")
             return
-        yield _read_part(reading, inner_start, inner_end, default, depth + 1)
+        yield _read_part(reading, start, end, default, depth)
 
 
-def _guessed_boundary(body: bytes, start: int, end: int) -> str:
-    """The first line that looks like a delimiter, where the parameter is missing (A54)."""
-    found = re.compile(rb"(?:\A|\n)--([^\s\-][^\r\n]{0,199}?)[ \t]*\r?\n").search(body, max(start - 1, 0), end)
-    return found[1].decode("utf-8", "surrogateescape") if found else ""
+def _boundary(body: bytes, parameters: dict[str, str], start: int, end: int) -> bytes:
+    """What parts the parts; where the parameter is missing, the first line that looks like a delimiter (A54)."""
+    given = parameters.get("boundary", "").rstrip()
+    if given:
+        return given.encode("utf-8", "surrogateescape")
+    found = _DELIMITER.search(body, max(start - 1, 0), end)
+    return found[1] if found else b""
 
 
 def _spans(body: bytes, delimiter: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -142,16 +160,15 @@ def _spans(body: bytes, delimiter: bytes, start: int, end: int) -> Iterator[tupl
     opened = None
     place = body.find(delimiter, start, end)
     while place >= 0:
-        line_end = body.find(b"\n", place, end)
-        line_end = end if line_end < 0 else line_end
-        rest = body[place + len(delimiter) : min(line_end, place + len(delimiter) + 100)].strip()
-        if (place == start or body[place - 1] == 10) and rest in (b"", b"--"):  # noqa: PLR2004 - a line feed
+        after = place + len(delimiter)
+        found = _DELIMITER_END.match(body, after, min(end, after + _PADDING_MAX))
+        if found and (place == start or body[place - 1] == 10):  # noqa: PLR2004 - a line feed
             if opened is not None:
                 yield opened, max(opened, place - (2 if body[place - 2 : place] == b"\r\n" else 1))
-            opened = None if rest else min(line_end + 1, end)
-            if rest:
+            opened = None if found[1] else found.end()
+            if found[1]:
                 return
-        place = body.find(delimiter, place + len(delimiter), end)
+        place = body.find(delimiter, after, end)
     if opened is not None:
         yield opened, end
 

@@ -15,6 +15,7 @@ from kit.text import header_text
 ADDRESSES_MAX = 500
 REFERENCES_MAX = 50
 _ID_MAX = 998
+_NAME_MAX = 1000
 
 _TOKEN = re.compile(
     r'"[^"\\]*(?:\\.[^"\\]*)*"?'  # a quoted string
@@ -24,7 +25,7 @@ _TOKEN = re.compile(
     r'|[^",;<(]+',
     re.DOTALL,
 )
-_LOOKS_LIKE = re.compile(r"[^\s<>,;:\"()@]+@[^\s<>,;:\"()@]+")
+_LOOKS_LIKE = re.compile(r"[^\s<>,;:\"()@]{1,64}@[^\s<>,;:\"()@]{1,255}")
 _QUOTED_LOCAL = re.compile(r'"[^"\\@]{1,64}"@[A-Za-z0-9.\-]{1,255}')
 _ID = re.compile(r"<([^<>\s]{1,998})>")
 _DATE = re.compile(
@@ -51,7 +52,7 @@ def mailboxes(value: bytes) -> list[Mailbox]:
     for tokens in _entries(raw_text(value)):
         text = "".join(tokens)
         if "@" not in text:
-            before = f"{before}{text}, " if text.strip() else before
+            before = f"{before}{text}, "[:_NAME_MAX] if text.strip() else before
             continue
         mailbox = _mailbox(tokens, before)
         before = ""
