@@ -53,7 +53,10 @@ def _migrate(config: Config, *, create: bool) -> None:
     try:
         to_head(config.store, create=create or known is None)
     except Missing as error:
-        raise Missing(_why_missing(known, create=create)) from error
+        raise Missing(
+            f"There is no database, but this desk had one (instance {known}). Mount its disk, or restore a backup; "
+            "`triaged migrate --create` begins with an empty one."
+        ) from error
     store = open_store(config.store)
     try:
         with store.reading() as connection:
@@ -62,15 +65,6 @@ def _migrate(config: Config, *, create: bool) -> None:
         store.close()
     state.remember(instance.id)
     say(f"The database has schema {SCHEMA}; instance {instance.id}.")
-
-
-def _why_missing(known: str | None, *, create: bool) -> str:
-    if create or known is None:
-        return "The server has no database of that name; make it with createdb, then run this again."
-    return (
-        f"There is no database, but this desk had one (instance {known}). Mount its disk, or restore a backup; "
-        "`triaged migrate --create` begins with an empty one."
-    )
 
 
 def _status(error: StoreError) -> int:

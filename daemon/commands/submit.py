@@ -152,7 +152,7 @@ def _by_socket(socket: Path, body: bytes, origin: str, address: str) -> bool:
 
     try:
         with smtplib.LMTP(str(socket)) as door:
-            door.sendmail(origin, [address], body)
+            door.sendmail(origin, [address], body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
     except smtplib.SMTPResponseException as error:
         _answered(error.smtp_code, error.smtp_error)
     except smtplib.SMTPRecipientsRefused as error:

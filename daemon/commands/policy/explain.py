@@ -70,7 +70,7 @@ def _facts(
     except OSError as error:
         raise Refused(f"{file} cannot be read: {error.strerror}") from error
     if name == "mail":
-        mail = load_mail_format().parse(body, {"from": "", "to": [recipient]}, trust=session.config.trust.authserv_id)
+        mail = load_mail_format().parse(body, {"to": [recipient]}, trust=session.config.trust.authserv_id)
         yield facts_of_mail(mail, source=source, recipient=recipient, at=session.now), None
         return
     for item in load_alert_format(name).parse(body):

@@ -57,7 +57,7 @@ def _parse(name: str, body: bytes) -> dict[str, Any]:
     from ingest.spec import Unreadable
 
     if name == "mail":
-        return mail_shape(load_mail_format().parse(body, {"from": "", "to": []}))
+        return mail_shape(load_mail_format().parse(body, {}))
     try:
         return items_shape(load_alert_format(name).parse(body))
     except Unreadable as error:
