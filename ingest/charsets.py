@@ -18,7 +18,8 @@ _WESTERN = ("utf_8", "cp1252", "latin_1")
 
 #: Which codecs to try for which label; the label's own family, a superset where one is common in the field.
 _LABELS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("utf-8", "utf8", "unicode-1-1-utf-8", "us-ascii", "ascii", "ansi-x3.4-1968", ""), _WESTERN),
+    **dict.fromkeys(("utf-8", "utf8", "unicode-1-1-utf-8"), ("utf_8",)),
+    **dict.fromkeys(("us-ascii", "ascii", "ansi-x3.4-1968", ""), _WESTERN),
     **dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "iso8859-1", "windows-1252", "cp1252", "x-ansi"), _WESTERN),
     **dict.fromkeys(("gb2312", "gbk", "gb18030", "cp936", "x-gbk", "euc-cn", "chinese"), ("gb18030",)),
     "hz-gb-2312": ("hz", "gb18030"),
@@ -81,7 +82,15 @@ def decode_text(data: bytes, label: str | None) -> Decoded:
         return Decoded(data.decode(), f"the charset {name[:40]} was wrong: read as utf-8")
     except UnicodeError:
         codec = codecs[0] if codecs else "cp1252"
+        if codec == "utf_8" and not _mostly_utf8(data):
+            codec = "cp1252"
         return Decoded(data.decode(codec, "replace"), f"some characters could not be read as {name[:40] or codec}")
+
+
+def _mostly_utf8(data: bytes) -> bool:
+    """Whether a few bytes are wrong, not the label: more characters beyond ASCII can be read than not."""
+    text = data.decode("utf_8", "replace")
+    return 2 * text.count("\ufffd") <= len(text) - len(text.encode("ascii", "ignore"))
 
 
 def _unknown(name: str) -> str | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 
+from incidents.signal import Attachment
 from ingest.charsets import decode_text, raw_text
 from ingest.files import Files, given_name
 from ingest.html import Page, read_html
 from ingest.mime import Part, Reading, content_of, first
+from ingest.quotes import Split
 from kit.text import clean_text
 
 TEXT_MAX = 1_048_576
@@ -20,11 +23,16 @@ _MACHINERY = frozenset(
         "message/delivery-status", "message/global-delivery-status", "message/disposition-notification",
         "message/feedback-report", "text/rfc822-headers", "text/rfc822-header", "application/pgp-signature",
         "application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-encrypted",
+        "text/x-amp-html",
     }
 )  # fmt: skip
-_TEXTS = frozenset({"text/plain", "text/html", "text", "text/enriched", "text/x-amp-html"})
+_TEXTS = frozenset({"text/plain", "text/html", "text/enriched", "text/markdown"})
 _ENCRYPTED = frozenset({"multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"})
+_CANNOT_READ = "the mail is encrypted: its text can't be read here"
 _ARMOUR = re.compile(r"-----BEGIN PGP MESSAGE-----.{0,1000000}?(?:-----END PGP MESSAGE-----|\Z)", re.DOTALL)
+#: A soft line end: a space before it, and neither a signature nor a quotation around it; see rfc3676 4.1.
+_FLOWED = re.compile(r"(?<!\n--)(?<!\A--) \n(?![>\n])(?!-- \n)")
+_META = re.compile(rb"<meta[^>]{0,200}\bcharset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
 _UU = re.compile(r"(?:\A|\n)begin [0-7]{3,4} [^\n]{1,200}\n(?:[ -`]{1,61}\r?\n)+(?:`?\r?\n)?end[ \t]*(?=\r?\n|\Z)")
 
 
@@ -62,12 +70,17 @@ class Content:
         """The whole readable text: plain where a sender wrote it, else made of the HTML."""
         return self._joined(new=False)
 
-    def new_html_text(self) -> str | None:
-        """The text without what the HTML marks as quoted; None where it marks nothing."""
-        numbers = [number for number, block in enumerate(self.blocks) if block.html]
-        if not any(self.page(number).quoted for number in numbers):
-            return None
-        return self._joined(new=True)
+    def marked(self) -> Split | None:
+        """The text in two, as the HTML marks it; None where it marks nothing as quoted, or all."""
+        pages = [self.page(number) for number, block in enumerate(self.blocks) if block.html]
+        quoted = _joined(page.quoted_text for page in pages)
+        new = self._joined(new=True) if quoted else ""
+        return Split(new, quoted) if new else None
+
+    @property
+    def has_plain(self) -> bool:
+        """Whether the sender wrote a plain form of all that can be read."""
+        return all(block.plain and block.plain.strip() for block in self.blocks)
 
     def _joined(self, *, new: bool) -> str:
         pieces = []
@@ -77,28 +90,37 @@ class Content:
             elif block.html:
                 page = self.page(number)
                 pieces.append(page.new_text if new else page.text)
-        return clean_text("\n\n".join(piece for piece in pieces if piece), TEXT_MAX)
+        return _joined(pieces)
 
-    def cids(self) -> set[str]:
-        """The content ids that the HTML shows."""
+    def attachments(self, *, new: bool) -> tuple[Attachment, ...]:
+        """The files; for a reply without the pictures that only its quote shows, such as our logo (A58)."""
         shown: set[str] = set()
+        left_out: set[str] = set()
         for number, block in enumerate(self.blocks):
             if block.html and "cid:" in block.html:
-                shown |= self.page(number).cids
-        return shown
+                page = self.page(number)
+                shown |= page.cids
+                left_out |= page.cids - page.new_cids if new else set()
+        return self.files.attachments(shown, left_out)
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    return clean_text("\n\n".join(piece for piece in pieces if piece), TEXT_MAX)
 
 
 def read_content(reading: Reading, mail: Part) -> Content:
     """The texts and files of a mail's parts."""
     content = Content(Files(reading))
-    if mail.type in _ENCRYPTED:
-        reading.note("the mail is encrypted: its text can't be read here")
     content.blocks = _read(reading, mail, content)
     return content
 
 
 def _read(reading: Reading, part: Part, content: Content) -> list[Block]:
     """The blocks of a part and all below it; files go to ``content``. Depth is bounded by the reading."""
+    if part.type in _ENCRYPTED:
+        reading.note(_CANNOT_READ)
+    elif part.type == "multipart/signed":
+        reading.note("the mail is signed; its signature was not checked")
     if part.type == "multipart/alternative":
         return _best_of([_read(reading, inner, content) for inner in part.parts])
     if part.parts:
@@ -139,12 +161,17 @@ def _text_of(reading: Reading, part: Part) -> str:
     if len(data) > 4 * TEXT_MAX:
         data = data[: 4 * TEXT_MAX]
         reading.note("content truncated: the text was longer than 1 MiB")
-    decoded = decode_text(data, part.parameters.get("charset"))
+    charset = part.parameters.get("charset")
+    if charset is None and part.type == "text/html" and (found := _META.search(data[:1024])):
+        charset = found[1].decode("ascii")
+    decoded = decode_text(data, charset)
     if decoded.note:
         reading.note(decoded.note)
     text = decoded.text
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if part.parameters.get("format", "").lower() == "flowed":
+        text = _FLOWED.sub(" ", text)
     if len(text) > TEXT_MAX:
         reading.note("content truncated: the text was longer than 1 MiB")
     return clean_text(text, TEXT_MAX)
@@ -153,7 +180,7 @@ def _text_of(reading: Reading, part: Part) -> str:
 def _without_armour(reading: Reading, text: str) -> str:
     """The text with cipher text and uuencoded files left out (A54, A59)."""
     if "-----BEGIN PGP MESSAGE-----" in text:
-        reading.note("the mail is encrypted: its text can't be read here")
+        reading.note(_CANNOT_READ)
         text = _ARMOUR.sub("[encrypted]", text)
     if "begin " in text and _UU.search(text):
         reading.note("a file inside the text was left out")

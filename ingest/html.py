@@ -8,50 +8,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from html import unescape
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from kit.text import header_text
+
 HTML_MAX = 512 * 1024
 NODES_MAX = 50_000
+#: Elements inside one another; what is deeper is read without its structure, for a tree of it would cost its square.
+DEPTH_MAX = 2_000
+_TAGS_EASY = 4_000
 
 _HIDDEN = frozenset({"script", "style", "head", "title", "template", "noscript", "svg", "object", "iframe", "-comment"})
 _BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "br",
-        "center",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hr",
-        "li",
-        "main",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "table",
-        "tbody",
-        "tr",
-        "ul",
-    ]
-)
+    {
+        "address", "article", "aside", "blockquote", "br", "center", "dd", "div", "dl", "dt", "fieldset", "figure",
+        "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre",
+        "section", "table", "tbody", "tr", "ul",
+    }
+)  # fmt: skip
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "ol", "blockquote"})
 _MARKED = frozenset({"div", "blockquote", "span", "hr", "table", "body"})
 _LINKS = ("http://", "https://", "mailto:", "tel:")
@@ -60,15 +36,23 @@ _QUOTED_NAMES = re.compile(
     r"(?:^|\s)(?:x_)*(?:gmail_attr|yahoo_quoted|ydp\w*yahoo_quoted|protonmail_quote|moz-cite-prefix|zmail_extra"
     r"|tutanota_quote)(?:\s|$)"
 )
-_REST_NAMES = re.compile(
-    r"(?:^|\s)(?:x_)*(?:divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION|reply-above|isForwardContent)(?:\s|$)"
-)
+_REST_NAMES = re.compile(r"(?:^|\s)(?:x_)*(?:divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION)(?:\s|$)")
 _OUTLOOK_LINE = re.compile(
     r"border:\s*none;\s*border-top:\s*solid #\w{6} 1\.0pt;\s*padding:\s*3\.0pt 0(?:in|cm) 0(?:in|cm) 0(?:in|cm)",
     re.IGNORECASE,
 )
-_CONDITIONAL = re.compile(r"<!(?:--)?\[(?:if|endif)[^\]<>]{0,200}\](?:--)?>", re.IGNORECASE)
-_TAIL = re.compile(r"</(?:html|body)\s*>", re.IGNORECASE)
+_NOT_SHOWN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})")
+_MARKUP = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style|title)\b.*?(?:</\1|\Z)|</?[a-zA-Z!?][^<>]*>?", re.DOTALL | re.IGNORECASE
+)
+#: Elements that never grow deep: they have no content, or another of their kind ends them.
+_FLAT = frozenset(
+    {
+        "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "option", "p",
+        "source", "tbody", "td", "th", "tr", "wbr",
+    }
+)  # fmt: skip
 _SPACES = re.compile(r"[ \t\r\n\f\u00a0]+")
 
 
@@ -78,7 +62,7 @@ class Page:
 
     text: str = ""
     new_text: str = ""
-    quoted: bool = False
+    quoted_text: str = ""
     truncated: bool = False
     cids: set[str] = field(default_factory=set)
     new_cids: set[str] = field(default_factory=set)
@@ -87,11 +71,33 @@ class Page:
 def read_html(html: str) -> Page:
     """The readable text of ``html``; nothing that stands in it raises."""
     page = Page(truncated=len(html) > HTML_MAX)
-    html = _TAIL.sub("", _CONDITIONAL.sub("", html[:HTML_MAX]))
+    html = html[:HTML_MAX]
+    if html.count("<") > _TAGS_EASY and _is_deep(html):
+        page.text = page.new_text = unescape(_MARKUP.sub(" ", html)).strip()
+        return page
     root = LexborHTMLParser(html).root
     if root is not None:
         _Walk(page).run(root)
     return page
+
+
+def _is_deep(html: str) -> bool:
+    """Whether more elements than is good are open at once, as far as their tags tell."""
+    opened: dict[str, int] = {}
+    depth = 0
+    for end, name in _TAG.findall(html):
+        tag = name.lower()
+        if tag in _FLAT:
+            continue
+        if not end:
+            opened[tag] = opened.get(tag, 0) + 1
+            depth += 1
+        elif opened.get(tag):
+            opened[tag] -= 1
+            depth -= 1
+        if depth > DEPTH_MAX:
+            return True
+    return False
 
 
 class _Walk:
@@ -101,6 +107,7 @@ class _Walk:
         self._page = page
         self._all = _Lines()
         self._new = _Lines()
+        self._quoted = _Lines()
         self._quoted_by: int | None = None  # depth of the element that is quoted; 0 for the whole rest
         self._links: list[tuple[int, str, int]] = []
         self._pre = 0
@@ -127,7 +134,8 @@ class _Walk:
         return self._finish()
 
     def _finish(self) -> None:
-        self._page.text, self._page.new_text = self._all.text(), self._new.text()
+        page = self._page
+        page.text, page.new_text, page.quoted_text = self._all.text(), self._new.text(), self._quoted.text()
 
     def _enter(self, node: LexborNode, depth: int) -> LexborNode | None:
         """Take what a node says; its first child, where that is to be read."""
@@ -137,8 +145,8 @@ class _Walk:
             return None
         if tag in _HIDDEN or ":" in tag or tag[:1] in "-!":
             return None
-        if tag in _MARKED and self._quoted_by is None:
-            self._look_for_quote(node, tag, depth)
+        if tag in _MARKED and not self._look_at_marks(node, tag, depth):
+            return None
         if tag in _BLOCKS:
             self._break(2 if tag in _PARAGRAPHS else 1)
             if tag == "li":
@@ -162,42 +170,42 @@ class _Walk:
         if self._quoted_by == depth:
             self._quoted_by = None
 
-    def _look_for_quote(self, node: LexborNode, tag: str, depth: int) -> None:
-        """A quote ends with its element, except for clients that mark only its beginning."""
+    def _look_at_marks(self, node: LexborNode, tag: str, depth: int) -> bool:
+        """Whether an element is shown. A quote ends with its element, but some clients mark only its beginning."""
         attributes = node.attributes
         if not attributes:
-            return
+            return True
+        style = (attributes.get("style") or "")[:500]
+        if _NOT_SHOWN.search(style):
+            return False
+        if self._quoted_by is not None:
+            return True
         names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
-        if _REST_NAMES.search(names) or _OUTLOOK_LINE.search((attributes.get("style") or "")[:500]):
+        if _REST_NAMES.search(names) or _OUTLOOK_LINE.search(style):
             self._quoted_by = 0
         elif _QUOTED_NAMES.search(names) or (
             tag == "blockquote" and (attributes.get("type") == "cite" or "gmail_quote" in names)
         ):
             self._quoted_by = depth
-        self._page.quoted = self._page.quoted or self._quoted_by is not None
+        return True
 
     def _say(self, text: str) -> None:
         if not self._pre:
             text = _SPACES.sub(" ", text)
         self._all.say(text)
-        if self._quoted_by is None:
-            self._new.say(text)
+        (self._new if self._quoted_by is None else self._quoted).say(text)
 
     def _break(self, lines: int) -> None:
         self._all.end(lines)
-        if self._quoted_by is None:
-            self._new.end(lines)
+        (self._new if self._quoted_by is None else self._quoted).end(lines)
 
     def _end_link(self) -> None:
         _, href, mark = self._links.pop()
         said = self._all.since(mark).strip()
-        shown = href.removeprefix("mailto:").removeprefix("tel:")
-        if href.lower().startswith(_LINKS) and shown.rstrip("/") not in (
-            said.rstrip("/"),
-            f"http://{said}".rstrip("/"),
-            f"https://{said}".rstrip("/"),
-        ):
-            self._say(f" <{shown[:2000]}>" if said else f"<{shown[:2000]}>")
+        shown = header_text(href.removeprefix("mailto:").removeprefix("tel:"), 2000)
+        bare = shown.removeprefix("https://").removeprefix("http://").rstrip("/")
+        if href.lower().startswith(_LINKS) and said.rstrip("/") not in (shown.rstrip("/"), bare):
+            self._say(f" <{shown}>" if said else f"<{shown}>")
 
     def _picture(self, node: LexborNode) -> None:
         attributes = node.attributes
@@ -214,17 +222,18 @@ class _Lines:
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._owed = 0  # line ends that come before the next text
-        self._blank = True  # whether the last line is empty so far
+        self._blank = True  # whether nothing was said yet
+        self._spaced = False  # whether the last piece ended by a space
 
     def say(self, text: str) -> None:
         """Add to the line; spaces at its beginning are left out."""
-        if self._blank or self._owed:
+        if self._blank or self._owed or self._spaced:
             text = text.lstrip(" ")
-            if not text:
-                return
+        if not text:
+            return
         if self._owed and self._pieces:
             self._pieces.append("\n" * self._owed)
-        self._owed, self._blank = 0, False
+        self._owed, self._blank, self._spaced = 0, False, text[-1] == " "
         self._pieces.append(text)
 
     def end(self, lines: int) -> None:

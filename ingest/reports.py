@@ -9,7 +9,7 @@ from typing import NamedTuple
 from incidents.signal import Bounce
 from ingest.charsets import raw_text
 from ingest.mime import Fields, Part, Reading, content_of, first, header_line, read_fields
-from ingest.senders import mailboxes, message_id_of, references_of
+from ingest.senders import mailboxes, message_id_of, message_ids, references_of
 from kit.addresses import normal_address
 from kit.text import header_text
 
@@ -120,6 +120,9 @@ def _is_hard(dsn: str, reason: str) -> bool:
 def _original_id(reading: Reading, parts: list[Part]) -> str | None:
     """The Message-ID of the mail that the report is about, from the copy that it carries."""
     for part in parts:
+        if part.type == "message/disposition-notification":
+            said = read_fields(content_of(reading.body, part)[:_HEADER_MAX])
+            return next(iter(message_ids(said.get("original-message-id", []))), None)
         if part.type in _COPY_TYPES or (part.type == "text/plain" and b"attachment" in _disposition(part)):
             head = content_of(reading.body, part)[:_HEADER_MAX].replace(b"\r\n", b"\n").lstrip(b"\n")
             found = message_id_of(read_fields(head.partition(b"\n\n")[0]))
