@@ -7,8 +7,8 @@ from pathlib import Path
 
 #: Types of /proc/mounts that reach over a network; "fuse.sshfs" is found by its part after the dot.
 _NETWORK = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "nfs", "nfs3", "nfs4", "ocfs2",
-    "s3fs", "smb3", "smbfs", "sshfs", "virtiofs",
+    "afs", "beegfs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "nfs", "nfs3", "nfs4", "ocfs2", "s3fs",
+    "smb3", "smbfs", "sshfs",
 })  # fmt: skip
 
 

@@ -150,13 +150,6 @@ def show_incident(connection: Connection, number: int) -> IncidentShown | None:
     )
 
 
-def newest_assessment(connection: Connection, subject: int) -> Assessment | None:
-    """How the record was judged last."""
-    query = select(assessments).where(assessments.c.incident == subject).order_by(assessments.c.id.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else assessment_of(row)
-
-
 def all_assessments(connection: Connection, subject: int) -> Sequence[Assessment]:
     """Every judgement of the record, the oldest first."""
     query = select(assessments).where(assessments.c.incident == subject).order_by(assessments.c.id)

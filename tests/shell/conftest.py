@@ -134,6 +134,18 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.fixture
+def postgresql_shell(tmp_path: Path, postgresql_url: str) -> Iterator[Shell]:
+    """The same on PostgreSQL."""
+    folder = tmp_path / "desk"
+    write_example(folder)
+    path = folder / "triaged.yml"
+    path.write_text(path.read_text().replace("sqlite:///state/triaged.db", f'"{postgresql_url}"'))
+    store = open_store(postgresql_url)
+    yield Shell(folder, store)
+    store.close()
+
+
+@pytest.fixture
 def busy_shell(shell: Shell) -> Shell:
     """The same with three records: two alerts, and a mail."""
     shell.post(alert_of("DiskFull", severity="critical", instance="db1"), alert_of("Slow", severity="warning"))

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -238,3 +243,43 @@ def test_text_from_outside_does_not_command_a_terminal(shell: Any, alert: Any) -
 def test_markup_of_tables_is_data(shell: Any) -> None:
     shell.ok("incident", "open", "[bold]Full[/bold] [link=http://x]")
     assert "[bold]Full[/bold] [link=http://x]" in shell.ok("incident", "list")
+
+
+def test_every_command_works_on_postgresql(postgresql_shell: Any, alert: Any) -> None:
+    """The store's own tests run on both databases; this is the way there."""
+    shell = postgresql_shell
+    shell.post(alert("DiskFull", severity="critical", instance="db1"), alert("Slow"))
+    shell.mail("My screen is dark")
+    shell.work()
+    shell.ok("incident", "ack", "INC-1001")
+    shell.ok("incident", "reply", "INC-1003", "We look.")
+    shell.ok("incident", "merge", "INC-1002", "--into", "INC-1001", "--reason", "the same")
+    shell.ok("audit", "checkpoint")
+    reading = ("list", "show INC-1001", "why INC-1001", "timeline INC-1001")
+    for words in (
+        *(f"incident {one}" for one in reading), "signal list", "signal show receipt:1", "signal why receipt:1",
+        "signal reconcile", "outbox list", "audit verify", "policy show",
+    ):  # fmt: skip
+        assert shell.ok(*words.split())
+        assert shell.json(*words.split())
+    number = shell.json("outbox", "list")["items"][0]["id"]
+    assert shell.json("outbox", "discard", str(number), "--reason", "told by phone")["state"] == "dead"
+
+
+def test_a_terminal_gets_a_table_that_folds_and_hides_nothing(shell: Any) -> None:
+    title = "Unlesbarkeitsunfall" * 8
+    shell.ok("incident", "open", title)
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "daemon.commands.triagectl", "-c", str(shell.config), "incident", "list"]
+    environment = {**os.environ, "COLUMNS": "70", "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=slave, stderr=slave, env=environment) as listing:
+        os.close(slave)
+        said = bytearray()
+        with suppress(OSError):  # a terminal whose other end is gone says so like that
+            while part := os.read(master, 4096):
+                said += part
+    os.close(master)
+    assert listing.returncode == 0
+    text = said.decode()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert text.count("U") == title.count("U")
