@@ -1,8 +1,10 @@
-"""Real parts for tests: databases (a migrated template once a session, a copy for each test), a mail door."""
+"""Real parts for tests: databases (a migrated template once a session, a copy for each test), doors."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -11,9 +13,10 @@ import subprocess
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -24,9 +27,12 @@ import pytest
 import uvloop
 
 from desk.receive import Kept, Receipt
+from ingest.listeners.http import Door, HttpSettings, Source
+from ingest.listeners.http_server import HttpBounds, HttpServer
 from ingest.listeners.smtp_server import serve_lmtp, serve_smtp
 from ingest.listeners.smtp_settings import SmtpSettings, Tls
 from ingest.listeners.sockets import bind, bind_unix
+from ingest.registry import load_alert_format
 from store.engine import Store, open_store
 from store.migrate import migrate
 
@@ -164,7 +170,7 @@ def store(store_url: str) -> Iterator[Store]:
     opened.close()
 
 
-# ---------------------------------------------------------------------- a mail door on loopback
+# ---------------------------------------------------------------------- doors on loopback
 
 
 class Counts:
@@ -177,38 +183,28 @@ class Counts:
         self.seen[" ".join([name, *(labels[label] for label in sorted(labels))])] += 1
 
 
-class MailDoor:
-    """The SMTP door (LMTP with ``lmtp``) on a loop of its own; what it accepts is kept in ``kept``."""
+class DoorOfTests:
+    """A door on a loop of its own; what it accepts is kept in ``kept``."""
 
-    def __init__(self, *, lmtp: Path | None = None, **settings: Any) -> None:
+    address: Any
+
+    def __init__(self) -> None:
         self.counts = Counts()
         self.kept: list[Receipt] = []
         self.ready = True
         self.failure: Exception | None = None  # what keeping ends with
         self.gate = threading.Event()  # keeping waits for it
         self.gate.set()
-        self.keep: Callable[[Receipt], Awaitable[Kept]] = self._keep
-        listen = "127.0.0.1:0" if lmtp is None else str(lmtp)
-        addresses = {"support@example.com": "support", "vip@example.com": "vip"}
-        defaults: Any = {"addresses": addresses, "auth_pause": timedelta(0)}
-        self.settings = SmtpSettings(listen=listen, **{**defaults, **settings})
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        sockets = bind(listen) if lmtp is None else [bind_unix(lmtp)]
-        self.address: Any = sockets[0].getsockname()
-        serve = serve_smtp if lmtp is None else serve_lmtp
-        given: Any = {"now": lambda: datetime.now(UTC), "meter": self.counts, "ready": lambda: self.ready}
-        self.server = self.run(serve(self.settings, self._handed, sockets=sockets, **given))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine on the door's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
-    async def _handed(self, receipt: Receipt) -> Kept:
-        return await self.keep(receipt)
-
-    async def _keep(self, receipt: Receipt) -> Kept:
+    async def keep(self, receipt: Receipt) -> Kept:
+        """Keep as the committer does, but as the test has it."""
         while not self.gate.is_set():  # noqa: ASYNC110 - a test opens it from another thread
             await asyncio.sleep(0.001)
         if self.failure is not None:
@@ -219,19 +215,90 @@ class MailDoor:
         self.kept.append(receipt)
         return Kept(len(self.kept), repeated=False)
 
-    def talk(self, source: str | None = None) -> MailTalk:
-        """A new connection, its banner not read yet."""
-        return MailTalk(self.address, source)
+    def talk(self, source: str | None = None) -> Talk:
+        """A new connection, nothing read yet."""
+        return Talk(self.address, source)
+
+    def forget(self) -> None:
+        """Be as at the start."""
+        self.kept.clear()
+        self.counts.seen.clear()
+        self.ready, self.failure = True, None
+        self.gate.set()
+
+    async def stop(self) -> None:
+        """Close the door."""
 
     def close(self) -> None:
         self.gate.set()
-        self.run(self.server.close())
+        self.run(self.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
-class MailTalk:
+class MailDoor(DoorOfTests):
+    """The SMTP door; LMTP where ``lmtp`` names a socket."""
+
+    def __init__(self, *, lmtp: Path | None = None, **settings: Any) -> None:
+        super().__init__()
+        listen = "127.0.0.1:0" if lmtp is None else str(lmtp)
+        addresses = {"support@example.com": "support", "vip@example.com": "vip"}
+        defaults: Any = {"addresses": addresses, "auth_pause": timedelta(0)}
+        sockets = bind(listen) if lmtp is None else [bind_unix(lmtp)]
+        self.address = sockets[0].getsockname()
+        serve = serve_smtp if lmtp is None else serve_lmtp
+        given: Any = {"now": lambda: datetime.now(UTC), "meter": self.counts, "ready": lambda: self.ready}
+        made = SmtpSettings(listen=listen, **{**defaults, **settings})
+        self.server = self.run(serve(made, self.keep, sockets=sockets, **given))
+
+    async def stop(self) -> None:
+        await self.server.close()
+
+
+class WebDoor(DoorOfTests):
+    """The webhook door, with the sources ``prom`` and ``billing``, whose token is ``token``."""
+
+    token = "a-token-of-one-source"
+
+    def __init__(self, *, bounds: HttpBounds | None = None, **settings: Any) -> None:
+        super().__init__()
+        digest = hashlib.sha256(self.token.encode()).digest()
+        formats = {"prom": "alertmanager", "billing": "json"}
+        sources = {name: Source(name, kind, digest, load_alert_format(kind).shape) for name, kind in formats.items()}
+        door = Door(
+            sources, keep=self.keep, now=lambda: datetime.now(UTC), meter=self.counts, ready=lambda: self.ready,
+            others=_elsewhere, settings=HttpSettings(**settings),
+        )  # fmt: skip
+        sockets = bind("127.0.0.1:0")
+        self.address = sockets[0].getsockname()
+        self.server = HttpServer(door, meter=self.counts, bounds=bounds or HttpBounds())
+        self.run(self.server.start(sockets))
+
+    async def stop(self) -> None:
+        await self.server.close()
+
+    def post(self, body: bytes, path: str = "/ingest/prom", **headers: str) -> tuple[int, dict[str, str], Any]:
+        """Post as a monitor does, with the right token unless a header says otherwise; status, headers and answer."""
+        client = HTTPConnection("127.0.0.1", self.address[1], timeout=10)
+        given = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        given |= {name.replace("_", "-").title(): value for name, value in headers.items()}
+        try:
+            client.request("POST", path, body, {name: value for name, value in given.items() if value})
+            answer = client.getresponse()
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, told, json.loads(answer.read() or b"null")
+        finally:
+            client.close()
+
+
+async def _elsewhere(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - the shape of an application
+    """What the console would answer."""
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Talk:
     """A client that says exactly what a test tells it to."""
 
     def __init__(self, address: Any, source: str | None) -> None:
@@ -275,6 +342,16 @@ class MailTalk:
         self.send(line.encode() + b"\r\n")
         return self.reply()
 
+    def rest(self) -> bytes:
+        """All that comes until the server closes."""
+        seen = b""
+        try:
+            while data := self.socket.recv(65_536):
+                seen += data
+        except ConnectionResetError:
+            pass
+        return seen
+
     def hello(self, *recipients: str) -> Self:
         """Banner and greeting, and with recipients all up to the 354."""
         assert self.reply().startswith("220")
@@ -313,6 +390,35 @@ def open_mail_door() -> Iterator[Callable[..., MailDoor]]:
 def mail_door(open_mail_door: Callable[..., MailDoor]) -> MailDoor:
     """A mail door as it is when nothing is configured."""
     return open_mail_door()
+
+
+@pytest.fixture
+def open_web_door() -> Iterator[Callable[..., WebDoor]]:
+    """Webhook doors, by their settings; all are closed when the test ends."""
+    doors: list[WebDoor] = []
+
+    def make(**settings: Any) -> WebDoor:
+        doors.append(WebDoor(**settings))
+        return doors[-1]
+
+    yield make
+    for door in doors:
+        door.close()
+
+
+@pytest.fixture(scope="session")
+def one_web_door() -> Iterator[WebDoor]:
+    """A webhook door that many tests share, for it takes a while to close."""
+    door = WebDoor()
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def web_door(one_web_door: WebDoor) -> WebDoor:
+    """A webhook door as it is when nothing is configured, and nothing kept yet."""
+    one_web_door.forget()
+    return one_web_door
 
 
 @pytest.fixture(scope="session")

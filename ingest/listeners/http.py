@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +42,7 @@ _TYPES = frozenset({"", "text/plain", "application/octet-stream"})
 _NOT_KEPT = "The desk cannot keep anything now; send it again."
 _NO_GZIP = "The body is not one whole gzip stream, though its header says so."
 _MORE_HEADERS = {401: ((b"www-authenticate", b"Bearer"),), 405: ((b"allow", b"POST, PUT"),)}  # see rfc9110 15.5
+_PIECE = 65_536  # bytes unpacked at once
 _LINGER_BYTES = MIB
 _LINGER_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class Door:
             self._meter.count("ingest_total", source=name, outcome="aborted")
             return
         except Problem as found:
-            problem = found
+            problem = found.with_traceback(None)  # else the parts of its body would live until the next collection
         except Exception as error:  # noqa: BLE001 - our fault is a 503, so that the sender tries again
             _LOG.error("http.failed", exc_info=error)
             problem = Problem(503, "unavailable", _NOT_KEPT, retry=True)
@@ -167,20 +168,20 @@ class Door:
         return await self._read_parts(message, receive, gunzip)
 
     async def _read_parts(self, message: dict[str, Any], receive: Receive, gunzip: Any) -> bytes:
-        held, most = 0, self._settings.max_size
         parts: list[bytes] = []
+        held = 0
         try:
             while True:
                 if message["type"] == "http.disconnect":
                     raise ConnectionAbortedError
-                part = message["body"] if gunzip is None else _unpack(gunzip, message["body"], most - held)
-                if not self._room.take(len(part)):
-                    self._meter.count("limit_total", kind="http_memory")
-                    raise Problem(503, "busy", "Too much is being received now; send it again.", retry=True)
-                held += len(part)
-                if held > most:
-                    raise self._too_large()
-                parts.append(part)
+                for part in (message["body"],) if gunzip is None else _unpacked(gunzip, message["body"]):
+                    if not self._room.take(len(part)):
+                        self._meter.count("limit_total", kind="http_memory")
+                        raise Problem(503, "busy", "Too much is being received now; send it again.", retry=True)
+                    held += len(part)
+                    parts.append(part)
+                    if held > self._settings.max_size:
+                        raise self._too_large()
                 if not message["more_body"]:
                     break
                 message = await receive()
@@ -248,15 +249,17 @@ def _unpacker(encoding: bytes) -> Any:
     return zlib.decompressobj(31)
 
 
-def _unpack(gunzip: Any, part: bytes, room: int) -> bytes:
-    """What a part unpacks to, one byte more than there is room for at most."""
-    try:
-        unpacked = b"" if gunzip.eof else bytes(gunzip.decompress(part, room + 1))
-    except zlib.error:
-        raise Problem(400, "unreadable", _NO_GZIP) from None
-    if gunzip.unused_data or (part and gunzip.eof and not unpacked):
-        raise Problem(400, "unreadable", _NO_GZIP)  # more than one stream, of which others would read another part
-    return unpacked
+def _unpacked(gunzip: Any, part: bytes) -> Iterator[bytes]:
+    """What a part unpacks to, in small pieces, so that whoever counts them can stop a bomb early."""
+    while part:
+        if gunzip.eof:  # more than one stream, of which others would read another part
+            raise Problem(400, "unreadable", _NO_GZIP)
+        try:
+            piece = gunzip.decompress(part, _PIECE)
+        except zlib.error:
+            raise Problem(400, "unreadable", _NO_GZIP) from None
+        yield piece
+        part = gunzip.unconsumed_tail or gunzip.unused_data
 
 
 async def _shape(source: Source, body: bytes) -> Shape:
