@@ -23,6 +23,7 @@ from desk.receive import mail_signal_key
 from desk.take import Needs, needs_of, take
 from desk.unreadable import key_of_unreadable, open_unreadable
 from desk.working import SignalRow, Working
+from incidents.effects import OutboxState
 from incidents.signal import Alert, Item, Mail
 from ingest.parser import ParseFailed
 from ingest.registry import load_alert_format
@@ -83,6 +84,8 @@ class Round:
     told: int = 0
     errors: list[tuple[int, BaseException]] = field(default_factory=list)
     signals: list[SignalRow] = field(default_factory=list)
+    suppressed: Counter[str] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
 
     @property
     def busy(self) -> bool:
@@ -214,6 +217,10 @@ class Inbox:
         done.receipts += len(last)
         done.told += len(working.outgoing)
         done.signals += working.signals
+        done.suppressed.update(
+            str(out.reason) for out in working.outgoing.values() if out.state == OutboxState.SUPPRESSED
+        )
+        done.limits["mime_depth"] += sum(_was_cut(item) for arrival in arrivals for item in arrival.items)
         for counts in working.counts.values():
             done.dispositions.update(counts)
 
@@ -284,6 +291,11 @@ class Inbox:
             return keep
 
         in_turns(self._store, attempts=MOST_COLLISIONS, take=take_it)
+
+
+def _was_cut(item: Item) -> bool:
+    """Whether a mail was too deep or too large to be read whole (fault 22)."""
+    return isinstance(item, Mail) and any(note.startswith("content truncated") for note in item.notes)
 
 
 def _counts(working: Working, before: Mapping[int, Mapping[str, int]]) -> dict[int, Mapping[str, int]]:

@@ -68,6 +68,8 @@ class Report:
     receipts: int = 0
     dispositions: dict[str, int] = field(default_factory=dict)
     quarantined: dict[str, int] = field(default_factory=dict)
+    suppressed: dict[str, int] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
     timers: int = 0
     late_seconds: float = 0.0
     composed: int = 0
@@ -124,6 +126,7 @@ class Worker:
     def _note(self, worked: Round, report: Report) -> None:
         report.receipts, report.quarantined = worked.receipts, worked.quarantined
         report.dispositions = dict(worked.dispositions)
+        report.suppressed, report.limits = dict(worked.suppressed), dict(+worked.limits)
         self._journeys.worked(worked.signals)
         for receipt, error in worked.errors[:20]:
             log.error("turn.failed", receipt=receipt, error=type(error).__name__, exc_info=error)
