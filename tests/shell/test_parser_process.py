@@ -1,4 +1,4 @@
-"""The process that reads mails: it may hang, crash or eat memory, and only the mail that did it is not read (fault 24)."""
+"""The process that reads mails: whatever a mail does to it, only that mail is not read (fault 24)."""
 
 from __future__ import annotations
 
