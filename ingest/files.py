@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 
 from incidents.signal import Attachment
 from ingest.charsets import decode_words, raw_text
@@ -38,13 +39,12 @@ class Files:
         digest = hashlib.sha256(content).hexdigest()
         self.found.append((Attachment(name, kind, len(content), inline=False, sha256=digest), cid))
 
-    def attachments(self, cids: set[str]) -> tuple[Attachment, ...]:
-        """All of them; those whose content id stands in the HTML are inline (A56)."""
+    def attachments(self, shown: set[str], left_out: set[str]) -> tuple[Attachment, ...]:
+        """The files; those whose content id the HTML shows are inline (A56), those of ``left_out`` are not wanted."""
         return tuple(
-            Attachment(kept.name, kept.type, kept.size, inline=True, sha256=kept.sha256)
-            if cid and cid in cids
-            else kept
+            replace(kept, inline=True) if cid in shown else kept
             for kept, cid in self.found
+            if not cid or cid not in left_out
         )
 
     def _name(self, part: Part, kind: str, content: bytes) -> str:

@@ -23,8 +23,9 @@ _WORDS = (
 )
 _SEPARATOR = re.compile(rf"[>\s]{{0,20}}[-_*=]{{2,40}}\s{{0,4}}(?:{_WORDS})\s{{0,4}}[-_*=]{{0,40}}\s*", re.IGNORECASE)
 _ATTRIBUTION_START = re.compile(
-    r"(?:On|Am|Le|El|Il|Em|Op|Den|Dne|På|W dniu|Dnia|В|Στις|Τη[νς]?|Tor?stai|Pada|Vào|Ter?ç)\s",
+    r"(?:On|Am|Le|El|Il|Em|Op|Den|Dne|På|W dniu|Dnia|В|Στις|Τη[νς]|Pada|Vào|\d{1,4}[./年-])\s?",
 )
+_PERSON_WROTE = re.compile(r"\b(?:I|we|you|he|she|they|who) wrote\s?:\s*$")
 _ATTRIBUTION_END = re.compile(
     r"(?:wrote|schrieb(?: [^\n:]{0,200})?|a écrit|escribió|ha scritto|escreveu|schreef(?: [^\n:]{0,200})?"
     r"|skrev(?: [^\n:]{0,200})?|napsal(?:\(a\)|a)?|napisał(?:\(a\)|a)?|írta|kirjoitti|пишет|написала?|έγραψε|yazdı"
@@ -34,8 +35,8 @@ _ATTRIBUTION_END = re.compile(
 _DATE_OR_ADDRESS = re.compile(r"\d{1,4}[./\-:年\s]|@")
 _LABEL = re.compile(
     r"[>*\s]{0,10}(?P<label>from|sent|date|to|cc|subject|von|gesendet|datum|an|betreff|de|envoyé|à|objet"
-    r"|enviado(?: el)?|para|asunto|da|inviato|a|oggetto|data|assunto|van|verzonden|aan|onderwerp|fra|sendt|til|emne|från|skickat|till"
-    r"|ämne|od|wysłano|do|temat|от|отправлено|кому|тема|发件人|发送时间|收件人|主题|寄件者|日期|主旨|差出人|送信日時|宛先|件名)"
+    r"|enviado(?: el)?|para|asunto|da|inviato|a|oggetto|data|assunto|van|verzonden|aan|onderwerp|fra|sendt|til|emne"
+    r"|från|skickat|till|ämne|od|wysłano|do|temat|от|отправлено|кому|тема|发件人|发送时间|收件人|主题|寄件者|日期|主旨|差出人|送信日時|宛先|件名)"
     r"\s?\*{0,2}\s?[:：]",
     re.IGNORECASE,
 )
@@ -59,7 +60,7 @@ class Split(NamedTuple):
 def split_reply(text: str) -> Split:
     """The two parts of a reply; when nothing new would remain, everything counts as new."""
     lines = text.split("\n", LINES_MAX)
-    end = _end_of_new(lines)
+    end = _end_of_new(lines, len(_without_signature(lines)))
     start = _start_of_new(lines, end)
     new = _without_signature(lines[start:end])
     new_text = "\n".join(new).strip()
@@ -69,21 +70,32 @@ def split_reply(text: str) -> Split:
     return Split(new_text, "\n".join(quoted).strip())
 
 
-def _end_of_new(lines: list[str]) -> int:
-    """Where the rest is quoted: at the first separator, or at a quoted block that nothing follows."""
-    end = len(lines)
-    for place, line in enumerate(lines):
-        if MARKER in line or _SEPARATOR.fullmatch(line[:200]) or _is_header_block(lines, place):
+def _end_of_new(lines: list[str], end: int) -> int:
+    """Where the rest is quoted: at the first separator, or at a quoted block that only a signature follows."""
+    said = False
+    for place, line in enumerate(lines[:end]):
+        if said and (_separates(line) or _is_header_block(lines, place) or _introduces_rest(lines, place)):
             end = place
             break
-        stop = _end_of_attribution(lines, place)
-        if stop and not _is_quoted(_next_line(lines, stop)) and any(part.strip() for part in lines[:place]):
-            end = place
-            break
+        said = said or bool(line.strip())
     end = _before_blank(lines, end)
     if end and end < len(lines) and lines[end - 1].strip("_- \t") == "":
         end = _before_blank(lines, end - 1)
     return _before_attribution(lines, _before_quoted(lines, end))
+
+
+def _separates(line: str) -> bool:
+    """Whether a line parts a reply from the rest. A quoted one does not: an answer may stand below it."""
+    return not _is_quoted(line) and (MARKER in line or _SEPARATOR.fullmatch(line[:200]) is not None)
+
+
+def _introduces_rest(lines: list[str], place: int) -> bool:
+    """Whether an attribution stands here, before a quote that its program did not mark line by line."""
+    stop = _end_of_attribution(lines, place)
+    if not stop or _is_quoted(_next_line(lines, stop)):
+        return False
+    said = " ".join(lines[place:stop])[:1000]
+    return _ATTRIBUTION_START.match(said.lstrip()) is not None or "@" in said
 
 
 def _before_blank(lines: list[str], end: int) -> int:
@@ -93,7 +105,7 @@ def _before_blank(lines: list[str], end: int) -> int:
 
 
 def _before_quoted(lines: list[str], end: int) -> int:
-    """The end without a block of quoted lines; a signature below it doesn't save it."""
+    """The end without a block of quoted lines."""
     while end and (_is_quoted(lines[end - 1]) or not lines[end - 1].strip()):
         end -= 1
     return end
@@ -127,7 +139,7 @@ def _after_blank(lines: list[str], start: int, end: int) -> int:
 
 
 def _is_quoted(line: str) -> bool:
-    return line.lstrip(" ").startswith((">", "|"))
+    return line.lstrip(" ").startswith(">")
 
 
 def _next_line(lines: list[str], start: int) -> str:
@@ -147,7 +159,8 @@ def _end_of_attribution(lines: list[str], place: int) -> int:
         if not line.strip():
             return 0
         if line.rstrip().endswith((":", "：")) and _ATTRIBUTION_END.search(line[-300:]):
-            return stop if _DATE_OR_ADDRESS.search(" ".join(lines[place:stop])[:1000]) else 0
+            told = _DATE_OR_ADDRESS.search(" ".join(lines[place:stop])[:1000])
+            return stop if told and not _PERSON_WROTE.search(line[-50:]) else 0
         if not begins:
             return 0
     return 0

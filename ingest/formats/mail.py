@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from incidents.signal import Mail, Mailbox
@@ -43,13 +42,14 @@ def parse(body: bytes, envelope: Mapping[str, Any], *, trust: str | None = None)
     fields = root.fields
     content = read_content(reading, root)
     subject = header_line(first(fields, "subject"), SUBJECT_MAX) or NO_SUBJECT
-    words = _words_of(content, fields, subject)
+    text = content.text()
+    split = _split(content, text) if _follows(fields, subject) else Split(text, "")
     sender = sender_of(fields)
     address = sender.address if sender else None
     automatic = automatic_reason(root, sender=address, envelope_from=envelope.get("from"))
     report = read_report(reading, root)
     if report is None and is_from_mail_system(fields, address, envelope.get("from")):
-        report = guess_report(reading, root, subject, words.text)
+        report = guess_report(reading, root, subject, text)
     recipients = _recipients(fields, envelope)
     if any(page.truncated for page in content.pages.values()):
         reading.note("content truncated: the HTML was longer than is read")
@@ -61,11 +61,11 @@ def parse(body: bytes, envelope: Mapping[str, Any], *, trust: str | None = None)
         message_id=message_id_of(fields) or f"sha256-{hashlib.sha256(body).hexdigest()}@no-message-id",
         in_reply_to=next(iter(message_ids(fields.get("in-reply-to", []))), None),
         references=references_of(fields),
-        text=words.text,
-        new_text=words.split.new_text,
-        quoted=words.split.quoted,
+        text=text,
+        new_text=split.new_text,
+        quoted=split.quoted,
         html=content.html,
-        attachments=content.files.attachments(content.cids()),
+        attachments=content.attachments(new=bool(split.quoted)),
         automatic=None if automatic is None else str(automatic),
         bounce=None if report is None else report.recipients,
         bounced_message_id=None if report is None else report.message_id,
@@ -78,24 +78,23 @@ def parse(body: bytes, envelope: Mapping[str, Any], *, trust: str | None = None)
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    text: str
-    split: Split
+def _follows(fields: Fields, subject: str) -> bool:
+    """Whether a mail answers another; one that passes it on is to be read whole."""
+    if _FORWARD_SUBJECT.match(subject):
+        return False
+    return "in-reply-to" in fields or "references" in fields or _REPLY_SUBJECT.match(subject) is not None
 
 
-def _words_of(content: Content, fields: Fields, subject: str) -> _Words:
-    """The text, and for replies what of it is new."""
-    text = content.text()
-    follows = "in-reply-to" in fields or "references" in fields or _REPLY_SUBJECT.match(subject) is not None
-    if not follows or _FORWARD_SUBJECT.match(subject):
-        return _Words(text, Split(text, ""))
+def _split(content: Content, text: str) -> Split:
+    """A reply in two: by the marks of plain text where there is any, and by those of the HTML."""
     split = split_reply(text)
-    if not split.quoted:
-        by_marks = content.new_html_text()
-        if by_marks:
-            split = Split(split_reply(by_marks).new_text, text)
-    return _Words(text, split)
+    if content.has_plain and split.quoted:
+        return split
+    marked = content.marked()
+    if marked is None:
+        return split
+    new, quoted = split_reply(marked.new_text)
+    return Split(new, "\n\n".join(piece for piece in (quoted, marked.quoted) if piece))
 
 
 def _recipients(fields: Fields, envelope: Mapping[str, Any]) -> tuple[str, ...]:
