@@ -1,6 +1,6 @@
 # Every check that CI runs is `make test`; every word of these targets is explained in CONTRIBUTING.md.
 .DELETE_ON_ERROR:
-.PHONY: run test check install bench lock clean
+.PHONY: run test check install bench simulate lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,6 +22,11 @@ test: check
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
+
+# SEED=7 plays that seed again; SEEDS=1000, DAYS=30 and YEARS=1 play more and longer ones (docs/simulation.md).
+simulate: .venv/dev
+	$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DAYS),--days $(DAYS)) \
+	  $(if $(YEARS),--years $(YEARS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # The only two steps that reach out: they install what the locked files name, hashes checked.
 .venv/base:
