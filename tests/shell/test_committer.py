@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, TypeVar
 
 import pytest
@@ -85,8 +86,10 @@ class Failing:
         self._writing = self.store.writing()
         return self._writing.__enter__()
 
-    def __exit__(self, *error: Any) -> None:
-        self._writing.__exit__(*error)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._writing.__exit__(kind, error, traceback)
         if self.after is not None:
             raise self.after
 
