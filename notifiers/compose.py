@@ -45,7 +45,8 @@ def _headers(
 ) -> Iterator[str]:
     own = _own_address(story, voice)
     yield address_header("From", own, header_text(voice.sender.name) or voice.name)
-    yield address_header("To", outgoing.recipient, story.person.name)
+    name = story.person.name
+    yield address_header("To", outgoing.recipient, "" if name == outgoing.recipient else name)
     reply_to = _reply_address(outgoing, story, own, keyring)
     if reply_to is not None:
         yield address_header("Reply-To", reply_to)

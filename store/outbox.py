@@ -102,15 +102,19 @@ def _replies(connection: Connection, told: Sequence[Outgoing]) -> dict[tuple[int
         return {}
     values = timeline_values
     query = (
-        select(values.c.subject, values.c.seq, values.c["values"], people.c.name)
+        select(values.c.subject, values.c.seq, values.c["values"], people.c.name, people.c.handle)
         .join(timeline, and_(timeline.c.subject == values.c.subject, timeline.c.seq == values.c.seq))
         .outerjoin(people, people.c.id == timeline.c.author)
         .where(tuple_(values.c.subject, values.c.seq).in_(wanted))
     )
     replies: dict[tuple[int | None, Any], _Reply] = {}
-    for subject, seq, said, name in connection.execute(query):
-        text = json.loads(said).get("text")
-        replies[subject, seq] = _Reply(text[1] if isinstance(text, list) else "", name or "")
+    for subject, seq, document, name, handle in connection.execute(query).all():
+        said = {field: kept[1] for field, kept in json.loads(document).items() if isinstance(kept, list)}
+        signed = name
+        if str(handle).startswith("cli:"):  # who sits at the shell signs as the agent they write for, or as nobody
+            agent = select(people.c.name).where(people.c.handle == said.get("acting_as"))
+            signed = connection.execute(agent).scalar()
+        replies[subject, seq] = _Reply(said.get("text", ""), signed or "")
     return replies
 
 

@@ -209,7 +209,7 @@ def _triagectl(*words: str) -> list[str]:
 
 def _tell() -> None:
     console.print()
-    subprocess.run(_triagectl("incident", "list", "--all"), check=True)
+    subprocess.run(_triagectl("incident", "list", "--state", "any", "--all"), check=True)
     sent = len(list((FOLDER / "outgoing" / "new").iterdir()))
     config = FOLDER / "triaged.yml"
     console.print(f"\n[bold]{sent} mails went out[/], into {FOLDER / 'outgoing'} (a Maildir, for no relay is set).")
