@@ -80,7 +80,6 @@ def _create_file(path: Path) -> None:
     with wrapping():
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection.execute("PRAGMA page_size=8192")  # a new incident is 6 KB in ten tables: fewer pages a commit
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         finally:
             connection.close()
