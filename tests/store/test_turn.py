@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from daemon import inbox
 from daemon.desks import operator
 from desk import alerts, timer
 from store.claims import Lease, claim_receipts, release
 from store.errors import Collision, StoreUnavailable
+from store.outbox import load_stories, outgoing_of
+from store.tables.outbox import outbox
 
 
 def payload(*alerts: dict[str, Any]) -> bytes:
@@ -327,3 +330,17 @@ def test_a_timer_that_can_not_be_decided_holds_up_no_other(running: Any, monkeyp
     running.wait(minutes=6)
     running.fire()
     assert [row.state for row in running.records()] == ["closed", "closed"]
+
+
+def test_a_reply_from_the_shell_is_signed_by_the_agent_it_is_written_for(running: Any) -> None:
+    """Never by the name of the machine's user, which tells the requester nothing."""
+    running.mail(mail("printer"))
+    running.work()
+    ref = f"INC-{running.records()[0].number}"
+    for acting_as in (None, "ana"):
+        by = operator(running.store, "root", acting_as=acting_as)
+        running.acts.reply(ref, by=by, now=running.now, text="Which one?")
+    with running.store.reading() as connection:
+        rows = connection.execute(select(outbox).where(outbox.c.kind == "reply").order_by(outbox.c.id)).all()
+        stories = load_stories(connection, [outgoing_of(row) for row in rows])
+    assert [stories[row.id].author for row in rows] == ["", "Ana Example"]
