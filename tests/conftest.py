@@ -266,13 +266,13 @@ class WebDoor(DoorOfTests):
         digest = hashlib.sha256(self.token.encode()).digest()
         formats = {"prom": "alertmanager", "billing": "json"}
         sources = {name: Source(name, kind, digest, load_alert_format(kind).shape) for name, kind in formats.items()}
-        door = Door(
+        self.door = Door(
             sources, keep=self.keep, now=lambda: datetime.now(UTC), meter=self.counts, ready=lambda: self.ready,
             others=_elsewhere, settings=HttpSettings(**settings),
         )  # fmt: skip
         sockets = bind("127.0.0.1:0")
         self.address = sockets[0].getsockname()
-        self.server = HttpServer(door, meter=self.counts, bounds=bounds or HttpBounds())
+        self.server = HttpServer(self.door, meter=self.counts, bounds=bounds or HttpBounds())
         self.run(self.server.start(sockets))
 
     async def stop(self) -> None:
