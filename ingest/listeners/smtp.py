@@ -323,8 +323,9 @@ class Session(SMTP):
             await self._receive()
         finally:
             self.busy = False
-        self._set_rset_state()
-        self._reset_timeout()
+            self._set_rset_state()
+            if self.transport is not None:
+                self._reset_timeout()
         if self.server.draining:
             raise Goodbye("421 4.3.2 the desk is stopping, come back soon")
 
