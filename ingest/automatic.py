@@ -7,10 +7,12 @@ from enum import StrEnum
 
 from ingest.charsets import raw_text
 from ingest.mime import Fields, Part, first
+from ingest.senders import mailboxes
 
-_RESULT = re.compile(r"\b(dmarc|dkim|spf)\s*=\s*(\w+)([^;]*)", re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|\([^()]*\)?')
+_RESULT = re.compile(r"\s*(dmarc|dkim|spf)\s*=\s*(\w+)(.*)", re.IGNORECASE | re.DOTALL)
 _DOMAIN = re.compile(
-    r"\b(?:header\.d|header\.i|smtp\.mailfrom|header\.from)\s*=\s*\"?(?:[^\s@;\"]*@)?([\w.\-]+)", re.IGNORECASE
+    r"\s(?:header\.d|header\.i|smtp\.mailfrom|header\.from)\s*=\s*(?:[^\s@]{0,200}@)?([\w.\-]+)", re.IGNORECASE
 )
 
 
@@ -120,39 +122,46 @@ def spam_mark(fields: Fields, trust: str | None) -> bool | None:
 
 
 def verified_sender(fields: Fields, trust: str | None, sender: str | None) -> bool | None:
-    """Whether the trusted hop vouches for the From domain; None where it did not look.
+    """Whether the trusted hop vouches for the domain of the one From address; None where it did not look.
 
     Only the topmost results count, and only when they are of ``trust``: that hop removes forged ones (see rfc8601 5),
-    and whatever stands below another's was there before it.
+    and whatever stands below another's was there before it. DMARC decides; without it a signature or a path for
+    the same domain, or one above it, does.
     """
-    said = _trusted_results(fields, trust)
-    if said is None or sender is None:
+    results = _trusted_results(fields, trust)
+    if results is None or sender is None:
         return None
-    domain = sender.rpartition("@")[2]
+    if [person.address for value in fields.get("from", ()) for person in mailboxes(value)] != [sender]:
+        return False  # which of several was looked at can't be known
     verdicts: dict[str, bool] = {}
-    for method, result, rest in _RESULT.findall(said):
-        passed = result.lower() == "pass"
-        if method.lower() != "dmarc":
-            passed = passed and any(_aligned(domain, found) for found in _DOMAIN.findall(rest))
-        if result.lower() not in ("none", "neutral") or method.lower() != "dmarc":
-            verdicts[method.lower()] = verdicts.get(method.lower(), False) or passed
+    for method, result, rest in results:
+        if method == "dmarc" and result == "none":
+            continue
+        domains = _DOMAIN.findall(rest)
+        vouched = any(_covers(found, sender) for found in domains) or (method == "dmarc" and not domains)
+        verdicts[method] = verdicts.get(method, False) or (result == "pass" and vouched)
     if "dmarc" in verdicts:
         return verdicts["dmarc"]
     return any(verdicts.values()) if verdicts else None
 
 
-def _trusted_results(fields: Fields, trust: str | None) -> str | None:
-    """The topmost results of the trusted hop, joined; None where another's stand above."""
-    said = []
+def _trusted_results(fields: Fields, trust: str | None) -> list[tuple[str, str, str]] | None:
+    """Method, result and the rest of each result of the trusted hop; None where another hop's stand above.
+
+    What stands in quotes or comments is the sender's and counts for nothing, and a result begins its own piece.
+    """
+    said: list[tuple[str, str, str]] | None = None
     for value in fields.get("authentication-results", ()) if trust else ():
-        name, _, results = raw_text(value).partition(";")
-        if name.strip().split(" ")[0].lower() != (trust or "").lower():
+        name, *pieces = _QUOTED.sub(" ", raw_text(value)).split(";")
+        if [word.lower() for word in name.split()[:1]] != [(trust or "").lower()]:
             break
-        said.append(results)
-    return ";".join(said) if said else None
+        found = [match.groups() for piece in pieces if (match := _RESULT.fullmatch(piece))]
+        said = [*(said or []), *((method.lower(), result.lower(), rest) for method, result, rest in found)]
+    return said
 
 
-def _aligned(domain: str, found: str) -> bool:
-    """Whether two domains are the same, or one stands under the other."""
-    found = found.lower().rstrip(".")
-    return domain == found or domain.endswith("." + found) or found.endswith("." + domain)
+def _covers(found: str, sender: str) -> bool:
+    """Whether a domain that was vouched for is the sender's, or one of both stands above the other."""
+    domain, found = sender.rpartition("@")[2], found.lower().strip(".")
+    shorter, longer = sorted((domain, found), key=len)
+    return domain == found or ("." in shorter and longer.endswith("." + shorter))
