@@ -94,7 +94,10 @@ def _mailbox(tokens: list[str], before: str) -> Mailbox | None:
 
 
 def _unquoted(token: str) -> str:
-    return re.sub(r"\\(.)", r"\1", token.strip('"')) if token.startswith('"') else token
+    """The text of a quoted string, with or without its last quote; any other token as it is."""
+    if not token.startswith('"'):
+        return token
+    return re.sub(r"\\(.)|\"", r"\1", token[1:])
 
 
 def _address(text: str) -> str | None:
