@@ -112,8 +112,8 @@ def wants_no_answer(fields: Fields) -> bool:
 
 
 def spam_mark(fields: Fields, trust: str | None) -> bool | None:
-    """What the trusted hop's filter said; None where no hop is trusted or it said nothing."""
-    if trust is None:
+    """What the trusted hop's filter said; None where no trusted hop saw the mail, or it said nothing."""
+    if _trusted_results(fields, trust) is None:
         return None
     for name in ("x-spam-flag", "x-spam-status"):
         if name in fields:
