@@ -113,6 +113,11 @@ class RunningDesk:
             return [daemon, *daemon.children(recursive=True)]
         return []
 
+    @property
+    def daemon(self) -> list[psutil.Process]:
+        """The daemon's own process: doors, committer, hand-over."""
+        return self.processes()[:1]
+
     def pause(self) -> None:
         """Stop the workers between two writes, so that the doors stand alone."""
         for _ in range(200):
@@ -195,7 +200,7 @@ class RunningDesk:
     def stages(self) -> Mapping[str, float]:
         """Seconds of processor time by stage, since the start; ``daemon`` is all of the daemon's own process."""
         stages = {name: float(seconds) for name, seconds in _STAGE.findall(self._get("/metrics"))}
-        return {**stages, "daemon": cpu_seconds(self.processes()[:1])}
+        return {**stages, "daemon": cpu_seconds(self.daemon)}
 
     def pss_mb(self) -> float:
         """Memory of all its processes, what they share counted once, in MB."""
