@@ -112,7 +112,7 @@ def _replies(connection: Connection, told: Sequence[Outgoing]) -> dict[tuple[int
         said = {field: kept[1] for field, kept in json.loads(document).items() if isinstance(kept, list)}
         signed = name
         if str(handle).startswith("cli:"):  # who sits at the shell signs as the agent they write for, or as nobody
-            agent = select(people.c.name).where(people.c.handle == said.get("acting_as"))
+            agent = select(people.c.name).where(people.c.handle == said.get("acting_as", ""))
             signed = connection.execute(agent).scalar()
         replies[subject, seq] = _Reply(said.get("text", ""), signed or "")
     return replies
