@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from console.health import Health
+from daemon.activation import Given
 from daemon.acts import Acts
 from daemon.clock import utc_now
 from daemon.committer import Committer
@@ -27,10 +28,12 @@ from daemon.doors import Doors
 from daemon.journeys import Journeys
 from daemon.logs import get_log
 from daemon.metrics import Metrics
+from daemon.notify import Manager
 from daemon.outbox import handover_round, pause_after
 from daemon.pages import StorePages
 from daemon.policy import read_policy
 from daemon.processes import WorkerProcess
+from daemon.watch import Watch
 from desk.context import Desk
 from desk.ports import Pages
 from desk.receive import Kept, Receipt
@@ -58,9 +61,15 @@ log = get_log("daemon")
 
 
 class App:
-    """Everything that one daemon is, from `start` to `stop`."""
+    """Everything that one daemon is, from `start` to `stop`.
 
-    def __init__(self, config: Config, *, path: Path, policy: Policy, store: Store) -> None:
+    ``manager`` is the service manager, which is told how it goes; ``sockets`` are those that it opened for the doors.
+    """
+
+    def __init__(
+        self, config: Config, *, path: Path, policy: Policy, store: Store, manager: Manager | None = None,
+        sockets: Given | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.path, self.store = config, path, store
         self.node = f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self.metrics = Metrics(source.name for source in config.sources)
@@ -69,7 +78,9 @@ class App:
         self.committer = Committer(store, on_commit=self._committed)
         self.journeys = Journeys()
         self.pages: Pages = StorePages(store, Acts(store, lambda: self.desk), lambda: self.desk)
-        self.doors = Doors(self)
+        self.doors = Doors(self, sockets or {})
+        self.manager = manager or Manager()
+        self.watch = Watch(self.manager, alive_at=lambda: self.committer.alive_at, health=self.health)
         self.workers = [
             WorkerProcess(number, path, store, on_report=self._hear, on_end=self.metrics.worker_ended)
             for number in range(1, config.workers + 1)
@@ -86,9 +97,7 @@ class App:
     async def start(self) -> None:
         """Be ready: whoever is let in from now on is served."""
         self._loop = asyncio.get_running_loop()
-        if self.store.kind == "sqlite":  # nobody else works on this file, so what is leased was left behind
-            with self.store.writing() as connection:
-                release_all(connection, utc_now())
+        await asyncio.to_thread(self._begin)
         self.committer.start(self._loop)
         for worker in self.workers:
             worker.start(self.node)
@@ -98,12 +107,16 @@ class App:
             asyncio.create_task(self._repeat(self._upkeep, "upkeep")),
             asyncio.create_task(self._repeat(self._gauges, "gauges")),
             asyncio.create_task(self._repeat(self._beat, "beat")),
+            asyncio.create_task(self._repeat(self.watch.look, "watch")),
         ]
+        self.manager.ready()
         log.info("daemon.ready", node=self.node, pid=os.getpid())
 
     async def stop(self) -> None:
         """Let nobody in, finish what was begun, keep what was accepted, and go."""
         self._draining = True
+        self.manager.stopping()
+        self.manager.status("Finishes what it has begun")
         log.info("daemon.draining")
         await self.doors.close()
         await asyncio.to_thread(self.committer.stop)
@@ -223,6 +236,13 @@ class App:
         """Say that this node is alive, for others on the same database."""
         await asyncio.to_thread(self._say_alive)
         return BEAT_EVERY.total_seconds()
+
+    def _begin(self) -> None:
+        """Write once before anybody is let in, so that a store that takes nothing is found now. Raises `StoreError`."""
+        with self.store.writing() as connection:
+            if self.store.kind == "sqlite":  # nobody else works on this file, so what is leased was left behind
+                release_all(connection, utc_now())
+            beat(connection, self.node, utc_now())
 
     def _say_alive(self) -> None:
         with self.store.writing() as connection:

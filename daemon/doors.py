@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from console.app import make_console
 from console.health import Health
+from daemon.activation import BadSockets, Given, loopback
 from daemon.clock import utc_now
 from daemon.config import Config
+from daemon.readers import Listen
 from desk.ports import Pages
 from desk.receive import Kept, Receipt
 from ingest.listeners.bounds import Meter
@@ -18,7 +21,7 @@ from ingest.listeners.http import Asgi, Door, HttpSettings, Source
 from ingest.listeners.http_server import HttpServer
 from ingest.listeners.smtp_server import SmtpServer, serve_lmtp, serve_smtp
 from ingest.listeners.smtp_settings import SmtpSettings, Tls
-from ingest.listeners.sockets import bind
+from ingest.listeners.sockets import bind, bind_unix
 from ingest.registry import load_alert_format
 
 
@@ -44,43 +47,42 @@ class Behind(Protocol):
 
 
 class Doors:
-    """Open from `open` to `close`."""
+    """Open from `open` to `close`. ``given`` are listening sockets that others opened, by the name of the door."""
 
-    def __init__(self, behind: Behind) -> None:
-        self._behind, self._config = behind, behind.config
+    def __init__(self, behind: Behind, given: Given) -> None:
+        self._behind, self._config, self._given = behind, behind.config, given
         self._web: list[HttpServer] = []
         self._mail: list[SmtpServer] = []
 
     async def open(self) -> None:
-        """Bind every listener first, so that either all are open or none; then let people in."""
-        config = self._config
-        web = bind(str(config.http.listen))
-        metrics = bind(str(config.metrics.listen)) if config.metrics.listen is not None else []
-        smtp = bind(str(config.smtp.listen)) if config.smtp is not None and config.smtp.listen is not None else []
-        pages = self._console(loopback=config.http.listen.loopback)
-        await self._serve(self._webhooks(pages), web)
+        """Bind every listener first, so that either all are open or none; then let people in. Raises `BadSockets`."""
+        config, given = self._config, self._given
+        if config.smtp is None and ("smtp" in given or "lmtp" in given):
+            raise BadSockets("A socket unit opens a mail door and there are no smtp.addresses: expected some to take.")
+        web = self._sockets("http", config.http.listen)
+        metrics = self._sockets("metrics", config.metrics.listen)
+        smtp = self._sockets("smtp", config.smtp.listen if config.smtp is not None else None)
+        lmtp = given.get("lmtp") or ([bind_unix(config.lmtp.listen)] if config.lmtp is not None else [])
+        await self._serve(self._webhooks(self._console(loopback=loopback(web))), web)
         if metrics:
             await self._serve(self._console(loopback=False), metrics)
-        if smtp:
-            door = await serve_smtp(
-                self._mail_settings(), self._behind.keep, now=utc_now, meter=self._behind.meter, ready=self._ready,
-                sockets=smtp,
-            )  # fmt: skip
-            self._mail.append(door)
-        if config.lmtp is not None:
-            settings = self._mail_settings(listen=str(config.lmtp.listen))
-            self._mail.append(
-                await serve_lmtp(settings, self._behind.keep, now=utc_now, meter=self._behind.meter, ready=self._ready)
-            )
+        for serve, sockets in ((serve_smtp, smtp), (serve_lmtp, lmtp)):
+            if sockets:
+                door = await serve(
+                    self._mail_settings(), self._behind.keep, now=utc_now, meter=self._behind.meter,
+                    ready=self._ready, sockets=sockets,
+                )  # fmt: skip
+                self._mail.append(door)
 
     async def close(self) -> None:
-        """Let nobody in any more, and finish what is under way."""
-        for mail in self._mail:
-            await mail.close()
-        for web in self._web:
-            await web.close()
+        """Let nobody in any more, and finish what is under way at all doors at once."""
+        await asyncio.gather(*(mail.close() for mail in self._mail), *(web.close() for web in self._web))
 
-    async def _serve(self, app: Asgi, sockets: list[socket.socket]) -> None:
+    def _sockets(self, door: str, listen: Listen | None) -> Sequence[socket.socket]:
+        """Those that were given for a door; else such as its setting says."""
+        return self._given.get(door) or (bind(str(listen)) if listen is not None else ())
+
+    async def _serve(self, app: Asgi, sockets: Sequence[socket.socket]) -> None:
         server = HttpServer(app, meter=self._behind.meter)
         self._web.append(server)
         await server.start(sockets)
@@ -109,11 +111,11 @@ class Doors:
             settings=HttpSettings(max_size=self._config.http.max_size),
         )  # fmt: skip
 
-    def _mail_settings(self, *, listen: str | None = None) -> SmtpSettings:
+    def _mail_settings(self) -> SmtpSettings:
         smtp = self._config.smtp
         assert smtp is not None
         tls = None if smtp.tls is None else Tls(smtp.tls.certificate_file, smtp.tls.key_file)
         return SmtpSettings(
-            listen=listen or str(smtp.listen), addresses=self._config.addresses, hostname=self._config.desk.domain,
+            listen=str(smtp.listen), addresses=self._config.addresses, hostname=self._config.desk.domain,
             max_size=smtp.max_size, tls=tls, users_file=smtp.users_file,
         )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import os
 import signal
 import subprocess
 import sys
@@ -11,9 +13,11 @@ from pathlib import Path
 
 import uvloop
 
+from daemon.activation import BadSockets, take_sockets
 from daemon.app import App
 from daemon.config import Config, check_together, load_config
 from daemon.logs import get_log, set_up_logs
+from daemon.notify import Manager
 from daemon.policy import read_policy
 from daemon.state import AlreadyRuns, StateFolder
 from rules.policy import Policy
@@ -33,28 +37,49 @@ def serve(path: Path, *, say: Callable[[str], None]) -> int:
 
     ``say`` tells the operator why it does not start.
     """
+    manager = Manager.found(os.environ)
     read = read_all(path)
     if read.problems or read.config is None or read.policy is None:
         for problem in read.problems:
             say(str(problem))
         return CONFIGURATION
     set_up_logs()
+    _tell_stacks()
     state = StateFolder(read.config.state)
     try:
+        sockets = take_sockets(os.environ)
         with state.locked():
+            manager.status("Opens the store")
             store = _prepare(read.config, path, say)
             if isinstance(store, int):
                 return store
             with store.reading() as connection:
                 state.remember(load_instance(connection).id)
-            app = App(read.config, path=path, policy=read.policy, store=store)
+            app = App(read.config, path=path, policy=read.policy, store=store, manager=manager, sockets=sockets)
             return uvloop.run(_until_stopped(app))
     except AlreadyRuns as error:
         say(str(error))
         return TRY_AGAIN
-    except OSError as error:  # an address that is in use, a folder that can't be written
+    except StoreError as error:
+        return _refused(error, say)
+    except (OSError, BadSockets) as error:  # an address that is in use, a folder that can't be written
         say(f"The daemon cannot start: {error}")
         return CONFIGURATION
+
+
+def _tell_stacks() -> None:
+    """At an abort, which is how the watchdog ends a daemon that hangs, show where every thread stands."""
+    if sys.stderr is not None:
+        faulthandler.enable(sys.stderr)
+
+
+def _refused(error: StoreError, say: Callable[[str], None]) -> int:
+    """Say why the store can't be worked with; the exit status."""
+    if isinstance(error, StoreCorrupt):
+        say(f"{error} The daemon changes nothing and stops.")
+        return DATA
+    say(str(error))
+    return CONFIGURATION if error.permanent else TRY_AGAIN
 
 
 class Read:
@@ -90,12 +115,8 @@ def _prepare(config: Config, path: Path, say: Callable[[str], None]) -> Store | 
         migrate = [sys.executable, "-m", "daemon.commands.triaged", "migrate", "-c", str(path)]
         status = subprocess.run(migrate, check=False).returncode
         return open_store(config.store) if status == 0 else status
-    except StoreCorrupt as error:
-        say(f"{error} The daemon changes nothing and stops.")
-        return DATA
     except StoreError as error:
-        say(str(error))
-        return CONFIGURATION if error.permanent else TRY_AGAIN
+        return _refused(error, say)
 
 
 async def _until_stopped(app: App) -> int:
