@@ -37,6 +37,8 @@ MOST_WAITING = 5_000
 MOST_WAITING_BYTES = 256 * 1_048_576
 #: How long the first of a batch waits for the others, when fewer have arrived than requests are open.
 GATHER_SECONDS = 0.0005
+GATHER_STEP_SECONDS = 0.0001
+_FADING = 0.9
 BEAT_SECONDS = 1.0
 ATTEMPTS = 3
 
@@ -67,6 +69,7 @@ class Committer:
         self._store, self._on_commit, self._on_failure = store, on_commit, on_failure
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._open = self._bytes = 0
+        self._together = 0.0  # about how many receipts the latest commits kept
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -148,11 +151,22 @@ class Committer:
                 continue
             if first is None:
                 return
-            if self._queue.qsize() + 1 < self._open:
-                time.sleep(GATHER_SECONDS)
+            self._gather()
             batch = [first, *self._take(MOST_ROWS - 1, MOST_BYTES)]
             answers = self._keep(batch, late=True)
+            self._together = max(len(batch), self._together * _FADING)
             self._call(self._answer, batch, answers)
+
+    def _gather(self) -> None:
+        """Wait a little for those whose requests are open, and for as many as came together lately.
+
+        Senders that were answered together send again together, but one after another: without this wait every
+        other commit would keep the first of them alone.
+        """
+        give_up_at = time.monotonic() + GATHER_SECONDS
+        wanted = max(self._open, int(self._together)) - 1
+        while self._queue.qsize() < wanted and time.monotonic() < give_up_at:
+            time.sleep(GATHER_STEP_SECONDS)
 
     def _take(self, rows: int, size: int) -> list[Waiting]:
         """What has arrived, up to so many rows, and the one with which its bodies reach ``size`` bytes."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import msgspec
 from sqlalchemy import Connection, select
 
 from desk.receive import Kept, Receipt
@@ -21,6 +21,7 @@ from store.write import Writable
 
 PART_BYTES = 1_048_576
 
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEEP_CONTENT = "INSERT INTO contents (hash, part, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _KEEP_RECEIPT = (
     "INSERT INTO receipts (id, source, format, key, received_at, envelope, content, size, state, attempts)"
@@ -59,7 +60,7 @@ def pack(receipt: Receipt) -> Packed:
     starts = range(0, len(body), PART_BYTES) or (0,)
     return Packed(
         receipt,
-        json.dumps(dict(receipt.envelope), ensure_ascii=False, separators=(",", ":")),
+        msgspec.json.encode(receipt.envelope).decode(),
         hashlib.sha256(body).digest(),
         tuple(zlib.compress(body[start : start + PART_BYTES], 1) for start in starts),
     )
