@@ -21,7 +21,6 @@ from store.write import Writable
 
 PART_BYTES = 1_048_576
 
-_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _KEEP_CONTENT = "INSERT INTO contents (hash, part, bytes) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _KEEP_RECEIPT = (
     "INSERT INTO receipts (id, source, format, key, received_at, envelope, content, size, state, attempts)"
