@@ -9,7 +9,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,6 +22,7 @@ from ingest.parse_mails import ANSWER, BATCH, MAIL
 MEMORY = 256 * 1024 * 1024
 DEADLINE = 5.0
 _START_SECONDS = 30.0
+_STARTS = 3
 _CHUNK = 1024 * 1024
 #: How often a mail may end the process while it is read alone.
 _TRIES = 2
@@ -162,8 +162,21 @@ class MailParser:
     # ------------------------------------------------------------------ the process
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """A process that is ready to read mails. It imports from where we do."""
-        process = subprocess.Popen(
+        """A process that is ready to read mails; one that was killed on its way there is followed by another."""
+        for _ in range(_STARTS):
+            process = self._launch()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            ready = select.select([process.stdout], [], [], _START_SECONDS)[0]
+            if ready and os.read(process.stdout.fileno(), 1):
+                os.set_blocking(process.stdin.fileno(), False)
+                return process
+            self._end(process)
+        raise OSError("The process that reads mails did not start.")
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        """It imports from where we do."""
+        return subprocess.Popen(
             [sys.executable, "-m", "ingest.parse_mails", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -171,15 +184,6 @@ class MailParser:
             env={"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path), "LC_ALL": "C.UTF-8"},
             bufsize=0,
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        until = time.monotonic() + _START_SECONDS
-        ready = select.select([process.stdout], [], [], max(until - time.monotonic(), 0))[0]
-        if not ready or not os.read(process.stdout.fileno(), 1):
-            self._end(process)
-            raise OSError("The process that reads mails did not start.")
-        os.set_blocking(process.stdin.fileno(), False)
-        return process
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.kill()

@@ -66,6 +66,11 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "endless encoded words": lambda: HEAD + b"X: y\nSubject: " + b"=?utf-8?q?" * 1600 + b"\n\nx",
     "deep HTML": lambda: HEAD + b"Content-Type: text/html\n\n" + b"<div><b><i>" * 30_000 + b"deep",
     "deep tables": lambda: HEAD + b"Content-Type: text/html\n\n" + b"<table><tr><td>" * 20_000,
+    "deep HTML with wrong ends": lambda: HEAD + b"Content-Type: text/html\n\n" + b"<div></b>" * 50_000,
+    "a list of choices": lambda: HEAD + b"Content-Type: text/html\n\n<select>" + b"<option>x</option>" * 25_000,
+    "quotes between answers": lambda: (
+        HEAD + b"In-Reply-To: <a@b>\nContent-Type: text/html\n\n" + b"<blockquote type=cite>a</blockquote>b" * 13_000
+    ),
     "many attributes": lambda: HEAD + b"Content-Type: text/html\n\n<p " + b"a=b " * 100_000 + b">x",
     "open tags": lambda: HEAD + b"Content-Type: text/html\n\n" + b"<a href='" * 100_000,
     "reply of quotes": lambda: HEAD + b"In-Reply-To: <a@b>\n\n" + b"> a\n" * 250_000,
@@ -77,13 +82,16 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a report of 50,000 groups": lambda: (
         HEAD
         + b"Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n"
-        + b"Final-Recipient: rfc822; a@b.c\nAction: failed\nStatus: 5.1.1\n\n" * 50_000
+        + b"Final-Recipient: any; a@b.c\nAction: failed\nStatus: 5.1.1\n\n" * 50_000
     ),
     "a bounce of addresses": lambda: (
         b"Return-Path: <>\nSubject: Undelivered Mail\n\n" + b"<a@b.c> unknown user " * 40_000
     ),
     "boundaries inside lines": lambda: HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b--b" * 300_000,
     "broken base64": lambda: HEAD + b"Content-Transfer-Encoding: base64\n\n" + b"=A=" * 300_000,
+    "junk in base64": lambda: HEAD + b"Content-Transfer-Encoding: base64\n\n" + b"!" * 5_000_000 + b"QUJDR",
+    "a long word before an address": lambda: HEAD + b"To: " + b"a" * 16_000 + b" @example.com\n\nx",
+    "results made to look good": lambda: HEAD + b"Authentication-Results: mx.example.com" + b"; dmarc=" * 2_000 + b"\n\nx",
     "NUL everywhere": lambda: HEAD + b"Subject: a\0b\nCc: \0 <a@\0>\n\n" + b"\0" * 100_000,
     "high bytes everywhere": lambda: bytes(range(256)) * 2000,
 }
