@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from kit.addresses import normal_address, parse_address
 from kit.text import header_text
@@ -92,7 +93,7 @@ def place(word: Word) -> Path:
 
 def existing_file(word: Word) -> Path:
     """A file that is there."""
-    path = place(word)
+    path = _as_given(place(word))
     if not path.is_file():
         raise ValueError(f"there is no file {word[:200]!r}, expected one that this user can read")
     return path
@@ -100,7 +101,7 @@ def existing_file(word: Word) -> Path:
 
 def secret(word: Word) -> Secret:
     """A file that holds a secret in its one line."""
-    path = place(word)
+    path = _as_given(place(word))
     try:
         value = path.read_text("utf-8").strip()
     except OSError as error:
@@ -143,14 +144,35 @@ def relay_url(word: Word) -> str:
     kind, _, rest = word.partition(":")
     if kind not in {"smtp", "smtps", "maildir"} or not rest.strip("/"):
         raise ValueError(f"{kind[:40]!r} is no kind of relay, expected smtp://host:25, smtps://host or maildir:/path")
-    if kind != "maildir" or rest.startswith("/"):
+    if kind != "maildir":
+        return _with_password(word)
+    return str(word) if rest.startswith("/") else f"maildir:{quote(str(_beside(word, unquote(rest))))}"
+
+
+def _with_password(word: Word) -> str:
+    """A relay's URL whose password_file is where this process reads it."""
+    url, mark, query = word.partition("?")
+    if "password_file=" not in query:
         return str(word)
-    return f"maildir:{quote(str(_beside(word, unquote(rest))))}"
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    options["password_file"] = str(_as_given(_beside(word, options["password_file"])))
+    return f"{url}{mark}{urlencode(options, safe='/')}"
 
 
 def _beside(word: Word, path: str) -> Path:
     """A path counted from the configuration's folder."""
     return (Path(word.where.file).parent / path).absolute()
+
+
+def _as_given(path: Path) -> Path:
+    """The credential that the service manager made of a file, where it did; else the file itself.
+
+    Of `secrets/prometheus.token` the line `LoadCredential=secrets:/etc/triaged/secrets` makes the credential
+    `secrets_prometheus.token`, which the daemon alone reads; root reads the file, so one configuration serves both.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    given = Path(folder, f"{path.parent.name}_{path.name}") if folder else path
+    return given if given.is_file() else path
 
 
 def domain(word: Word) -> str:
