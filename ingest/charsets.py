@@ -53,7 +53,9 @@ _WINDOWS = {
 _CONTROLS = re.compile(rb"[\x80-\x9f]")
 _JAPANESE_ESCAPE = b"\x1b$"
 _WORD = re.compile(r"=\?([\w.:+-]{1,40})(?:\*[\w-]{0,20})?\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]*){0,8})\?=")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_NOT_BASE64 = bytes(range(256)).translate(
+    None, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+)
 
 
 class Decoded(NamedTuple):
@@ -140,6 +142,6 @@ def decode_base64(data: bytes | memoryview) -> bytes:
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:
-        kept = _NOT_BASE64.sub(b"", bytes(data))
+        kept = bytes(data).translate(None, _NOT_BASE64)
         kept = kept[: len(kept) - (len(kept) % 4 == 1)]
         return binascii.a2b_base64(kept + b"=" * (-len(kept) % 4))

@@ -49,7 +49,7 @@ _MARKUP = re.compile(
 #: Elements that never grow deep: they have no content, or another of their kind ends them.
 _FLAT = frozenset(
     {
-        "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "option", "p",
+        "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "p",
         "source", "tbody", "td", "th", "tr", "wbr",
     }
 )  # fmt: skip
@@ -92,7 +92,7 @@ def _is_deep(html: str) -> bool:
         if not end:
             opened[tag] = opened.get(tag, 0) + 1
             depth += 1
-        elif opened.get(tag):
+        elif opened.get(tag) and tag != "option":  # the parser looks at all of a list again for each one
             opened[tag] -= 1
             depth -= 1
         if depth > DEPTH_MAX:

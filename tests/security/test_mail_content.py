@@ -91,7 +91,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "broken base64": lambda: HEAD + b"Content-Transfer-Encoding: base64\n\n" + b"=A=" * 300_000,
     "junk in base64": lambda: HEAD + b"Content-Transfer-Encoding: base64\n\n" + b"!" * 5_000_000 + b"QUJDR",
     "a long word before an address": lambda: HEAD + b"To: " + b"a" * 16_000 + b" @example.com\n\nx",
-    "results made to look good": lambda: HEAD + b"Authentication-Results: mx.example.com" + b"; dmarc=" * 2_000 + b"\n\nx",
+    "a result of results": lambda: HEAD + b"Authentication-Results: mx.example.com" + b"; dmarc=" * 2_000 + b"\n\nx",
     "NUL everywhere": lambda: HEAD + b"Subject: a\0b\nCc: \0 <a@\0>\n\n" + b"\0" * 100_000,
     "high bytes everywhere": lambda: bytes(range(256)) * 2000,
 }
