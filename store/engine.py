@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, make_url
@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from store.errors import BadUrl, Foreign, Missing, StoreUnavailable, wrapping
 from store.schema import APPLICATION_ID, check_schema
-from store.write import Writing
+from store.write import Writing, allow_writing
 
 Kind = Literal["sqlite", "postgresql"]
 
@@ -46,8 +46,7 @@ class Store:
         """A short transaction that sees one state of all tables and can't write."""
         with wrapping(), self.engine.connect() as connection:
             if self.kind == "sqlite":
-                driver: Any = connection.connection.driver_connection
-                driver.execute("PRAGMA query_only=ON")
+                allow_writing(connection, allowed=False)
                 connection.exec_driver_sql("BEGIN")
             else:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

@@ -63,9 +63,10 @@ class Writing:
             return
         self._fd = wait_lock(self._lock)
         self._began_at = time.monotonic()
+        allow_writing(self._connection, allowed=True)
+        self._connection.begin()
         driver: Any = self._connection.connection.driver_connection
-        driver.execute("PRAGMA query_only=OFF")
-        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        driver.execute("BEGIN IMMEDIATE")  # not through Core, which takes longer over it than SQLite
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -108,6 +109,15 @@ class Writing:
             os.close(self._fd)
         with suppress(DBAPIError):
             self._connection.close()
+
+
+def allow_writing(connection: Connection, *, allowed: bool) -> None:
+    """Have SQLite refuse writes on ``connection``, or take them again; it remembers what it was told last."""
+    pooled = connection.connection
+    if pooled.info.get("writing allowed") is not allowed:
+        driver: Any = pooled.driver_connection
+        driver.execute(f"PRAGMA query_only={'OFF' if allowed else 'ON'}")
+        pooled.info["writing allowed"] = allowed
 
 
 def wait_lock(path: Path) -> int:
