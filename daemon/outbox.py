@@ -24,6 +24,7 @@ from notifiers.voice import Voice
 from store.claims import Lease, claim_outbox, extend_leases
 from store.engine import Store
 from store.errors import StoreError
+from store.holding import load_hold
 from store.outbox import (
     Delivery,
     Verdict,
@@ -53,7 +54,7 @@ class Composed:
     ready: int = 0
     superseded: int = 0
     dead: dict[int, Exception | None] = field(default_factory=dict)
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[Verdict] = field(default=(), compare=False)  # for the log
 
     @property
     def busy(self) -> bool:
@@ -65,7 +66,8 @@ class Composed:
 class Handover:
     """What one round of handing over did, in mails. ``untried`` stay as they were; ``trouble`` is the relay's.
 
-    ``dead_pages`` are pages that reached nobody; ``escalated`` how many escalations go on at once for that.
+    ``dead_pages`` are pages that reached nobody; ``escalated`` how many escalations go on at once for that. ``held``:
+    deliveries are held, and nothing was looked at.
     """
 
     delivered: int = 0
@@ -77,7 +79,8 @@ class Handover:
     dead_pages: list[int] = field(default_factory=list)
     escalated: int = 0
     trouble: str | None = None
-    verdicts: Sequence[Verdict] = ()
+    held: bool = False
+    verdicts: Sequence[Verdict] = field(default=(), compare=False)  # for the log
 
     @property
     def busy(self) -> bool:
@@ -93,9 +96,11 @@ def compose_round(
 ) -> Composed:
     """Make mails of what waits and is due, critical ones first; one that can't be made holds up no other."""
     done = Composed()
-    claimed = _claim(store, OutboxState.WAITING, Lease(owner, now, LEASE), limit)
-    if not claimed:
+    with store.writing() as connection:
+        rows = claim_outbox(connection, Lease(owner, now, LEASE), state=OutboxState.WAITING, limit=limit)
+    if not rows:
         return done
+    claimed = [outgoing_of(row) for row in rows]
     with store.reading() as connection:
         stories = load_stories(connection, claimed)
         old = overtaken(connection, claimed)
@@ -126,12 +131,6 @@ def _composed(
         return Verdict(one, OutboxState.DEAD, reason=getattr(error, "code", "not_composed"))
     done.ready += 1
     return Verdict(one, OutboxState.READY, next_at=now, attempts=0, body=body)
-
-
-def _claim(store: Store, state: OutboxState, lease: Lease, limit: int) -> list[Outgoing]:
-    with store.writing() as connection:
-        rows = claim_outbox(connection, lease, state=state, limit=limit)
-    return [outgoing_of(row) for row in rows]
 
 
 # ---------------------------------------------------------------------- hand over
@@ -183,9 +182,12 @@ async def _hand_over(store: Store, relay: Relay, leased: Lease, limit: int) -> H
 
 def _due(store: Store, lease: Lease, limit: int, done: Handover) -> tuple[list[Outgoing], list[Verdict]]:
     """What is to be handed over, and what is not any more: too late, or overtaken by newer news."""
-    claimed = _claim(store, OutboxState.READY, lease, limit)
-    if not claimed:
+    with store.writing() as connection:
+        done.held = load_hold(connection) is not None
+        rows = [] if done.held else claim_outbox(connection, lease, state=OutboxState.READY, limit=limit)
+    if not rows:
         return [], []
+    claimed = [outgoing_of(row) for row in rows]
     with store.reading() as connection:
         old = overtaken(connection, claimed)
     going: list[Outgoing] = []
