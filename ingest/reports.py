@@ -53,6 +53,7 @@ _NOT_FOR_EVER = re.compile(
     r"|relay|access denied|sender|ptr|reverse dns|disabled|inactive|suspend|expired",
     re.IGNORECASE,
 )
+_MAIL_SYSTEM = re.compile(r"mailer-daemon|postmaster@|mail delivery", re.IGNORECASE)
 _ADDRESS = re.compile(r"<?([^\s<>\"();:,@\[\]]{1,64}@[\w.-]{1,255})>?")
 _COPIED_ID = re.compile(r"^[> \t]{0,10}Message-ID:\s{0,10}<([^<>\s]{1,998})>", re.IGNORECASE | re.MULTILINE)
 
@@ -135,14 +136,16 @@ def _disposition(part: Part) -> bytes:
     return first(part.fields, "content-disposition").lower()
 
 
-def is_from_mail_system(fields: Fields, sender: str | None, envelope_from: object) -> bool:
+def is_from_mail_system(fields: Fields, envelope_from: object) -> bool:
     """Whether a mail may be a report at all: from the null sender or from the mail system's own addresses."""
-    if envelope_from == "" or "x-failed-recipients" in fields:
-        return True
-    if any(value.strip() == b"<>" for value in fields.get("return-path", ())):
-        return True
-    said = sender or raw_text(first(fields, "from")).lower()
-    return said.startswith(("mailer-daemon", "postmaster")) or not said
+    null = envelope_from == "" or any(value.strip() == b"<>" for value in fields.get("return-path", ()))
+    return null or _names_mail_system(fields)
+
+
+def _names_mail_system(fields: Fields) -> bool:
+    """Whether a mail says that the mail system wrote it; printers and monitors use the null sender, too."""
+    said = raw_text(first(fields, "from"))
+    return not said or _MAIL_SYSTEM.search(said) is not None or "x-failed-recipients" in fields
 
 
 def guess_report(reading: Reading, mail: Part, subject: str, text: str) -> Report | None:
@@ -161,7 +164,10 @@ def guess_report(reading: Reading, mail: Part, subject: str, text: str) -> Repor
     dsn = _status_of(reason) or (f"{reply[1]}.0.0" if reply else "")
     bounces = tuple(Bounce(address, dsn, hard=_is_hard(dsn, reason), reason=reason) for address in addresses)
     found = copied[1] if copied else _original_id(reading, list(_leaves(mail)))
-    return Report(bounces, found or next(reversed(references_of(fields)), None))
+    found = found or next(reversed(references_of(fields)), None)
+    if found is None and not _names_mail_system(fields):
+        return None  # a monitor may tell of an undelivered mail, too
+    return Report(bounces, found)
 
 
 def _named_in(text: str) -> list[str]:

@@ -48,7 +48,7 @@ def parse(body: bytes, envelope: Mapping[str, Any], *, trust: str | None = None)
     address = sender.address if sender else None
     automatic = automatic_reason(root, sender=address, envelope_from=envelope.get("from"))
     report = read_report(reading, root)
-    if report is None and is_from_mail_system(fields, address, envelope.get("from")):
+    if report is None and is_from_mail_system(fields, envelope.get("from")):
         report = guess_report(reading, root, subject, text)
     recipients = _recipients(fields, envelope)
     if any(page.truncated for page in content.pages.values()):
