@@ -34,7 +34,7 @@ from store.engine import Store, open_store
 from store.migrate import migrate
 from store.receipts import keep_receipts, pack
 
-STAGES = ("claim", "load", "parse", "decide", "save")
+STAGES = ("claim", "load", "parse", "decide", "save", "commit")
 BATCH = 10
 _ENVELOPE = {"type": "application/json", "peer": "127.0.0.1", "agent": ""}
 

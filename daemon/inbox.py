@@ -50,7 +50,8 @@ LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 3
 #: How often one turn is taken again because another writer was first.
 MOST_COLLISIONS = 8
-_LEAST_BATCH, _FIRST_BATCH, _MOST_BATCH = 8, 64, 4096
+#: Not fewer, for where each flush to the disk is slow, smaller batches only make more of them.
+_LEAST_BATCH, _FIRST_BATCH, _MOST_BATCH = 64, 64, 4096
 _QUICK, _SLOW = 0.010, 0.020  # seconds that a save held the lock
 
 
@@ -210,7 +211,8 @@ class Inbox:
 
             return keep
 
-        saved = in_turns(self._store, attempts=MOST_COLLISIONS, take=take_turn)
+        with self._stages.rest("commit"):
+            saved = in_turns(self._store, attempts=MOST_COLLISIONS, take=take_turn)
         self._adapt(saved.held_seconds, sum(len(arrival.items) for arrival in arrivals))
         working = saved.value
         worked.update(_counts(working, worked))

@@ -52,7 +52,7 @@ _OUTCOMES = (
     "timeout", "too_large", "encoding", "media_type", "busy", "unavailable", OTHER,
 )  # fmt: skip
 _PRIORITIES = ("P1", "P2", "P3", "P4", "P5", OTHER)
-_STAGES = ("claim", "load", "parse", "decide", "save", "timers", "compose", OTHER)
+_STAGES = ("claim", "load", "parse", "decide", "save", "commit", "timers", "compose", OTHER)
 _FORMATS = ("mail", "alertmanager", "pagerduty", "json", OTHER)
 _TARGETS = (
     "sla.respond", "sla.restore", "sla.resolve", "sla.next_update", "escalation", "close.auto", OTHER,
@@ -134,6 +134,10 @@ SERIES = (
     Series(
         name="outbox_oldest_seconds", kind="gauge", unit="seconds",
         help="Age of the oldest notification that still has to go out; 0 when none has.",
+    ),
+    Series(
+        name="outbox_held", kind="gauge",
+        help="1 while deliveries are held, after a restore or by hand: `triagectl outbox release` lets them go.",
     ),
     Series(
         name="suppressed_total", kind="counter", help="Automatic mails that were not sent, by reason.",

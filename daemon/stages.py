@@ -23,6 +23,16 @@ class Stages:
         finally:
             self.seconds[name] += time.thread_time() - begun
 
+    @contextmanager
+    def rest(self, name: str) -> Iterator[None]:
+        """Count under ``name`` what runs inside and is counted under no other name."""
+        counted, begun = sum(self.seconds.values()), time.thread_time()
+        try:
+            yield
+        finally:
+            spent, elsewhere = time.thread_time() - begun, sum(self.seconds.values()) - counted
+            self.seconds[name] += spent - elsewhere
+
     def drain(self) -> dict[str, float]:
         """What was counted since the last drain."""
         drained = dict(self.seconds)
