@@ -54,7 +54,7 @@ def parse(body: bytes, envelope: Mapping[str, Any], *, trust: str | None = None)
     if any(page.truncated for page in content.pages.values()):
         reading.note("content truncated: the HTML was longer than is read")
     return Mail(
-        sender=sender,
+        sender=sender or _envelope_sender(envelope),
         recipients=recipients,
         subject=subject,
         sent_at=instant_of(first(fields, "date")),
@@ -95,6 +95,12 @@ def _split(content: Content, text: str) -> Split:
         return split
     new, quoted = split_reply(marked.new_text)
     return Split(new, "\n\n".join(piece for piece in (quoted, marked.quoted) if piece))
+
+
+def _envelope_sender(envelope: Mapping[str, Any]) -> Mailbox | None:
+    """Who a mail without any From is from: what the Return-Path would say (A12)."""
+    address = normal_address(str(envelope.get("from") or ""))
+    return Mailbox(address) if address else None
 
 
 def _recipients(fields: Fields, envelope: Mapping[str, Any]) -> tuple[str, ...]:

@@ -62,6 +62,12 @@ def test_the_sender_is_the_first_field_with_an_address(fields: list[str], addres
     assert sender.address == address
 
 
+def test_a_mail_without_any_sender_is_from_the_one_of_its_envelope() -> None:
+    """A12, A33: printers write no From; nobody knows that a person did, so it counts as a machine's."""
+    read = mail("Subject: toner", envelope={"from": "Printer@example.com", "to": ["support@example.com"]})
+    assert (read.sender, read.automatic) == (Mailbox("printer@example.com"), "null_sender")
+
+
 def test_recipients_are_those_of_the_envelope_else_of_the_first_field_that_names_some() -> None:
     """A11."""
     fields = ["To: support@example.com", "Cc: c@example.com", "Delivered-To: d@example.com"]
