@@ -16,6 +16,7 @@ from desk.receive import Kept, Receipt
 from ingest.listeners.bounds import Meter, Room
 from ingest.listeners.lmtp import LmtpSession
 from ingest.listeners.smtp import Session
+from ingest.listeners.smtp_session import Conversation
 from ingest.listeners.smtp_settings import Desk, SmtpSettings, Tls
 from ingest.listeners.smtp_users import knows, read_users
 from ingest.listeners.sockets import bind, bind_unix
@@ -49,7 +50,7 @@ class SmtpServer:
         self.room = Room(settings.memory)
         self._ready = ready
         self._session = session
-        self._sessions: set[Session] = set()
+        self._sessions: set[Conversation] = set()
         self._per_source: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
@@ -62,7 +63,7 @@ class SmtpServer:
             create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
             self._servers.append(await create(lambda: self._session(self), sock=listening))
 
-    def admit(self, session: Session) -> str | None:
+    def admit(self, session: Conversation) -> str | None:
         """None for a session that may go on, else the reply that ends it."""
         source = session.peer
         if self.draining or not self._ready():
@@ -78,7 +79,7 @@ class SmtpServer:
         self._empty.clear()
         return None
 
-    def leave(self, session: Session) -> None:
+    def leave(self, session: Conversation) -> None:
         """The connection is closed."""
         if session not in self._sessions:
             return

@@ -209,6 +209,21 @@ def test_lmtp_answers_for_every_recipient_in_their_order(
     assert door.kept[0].source == "lmtp"
 
 
+@pytest.mark.parametrize("failure", [NotKept(), RuntimeError("inside of the desk")])
+def test_lmtp_tells_every_recipient_that_a_mail_is_not_kept(
+    open_mail_door: Callable[..., MailDoor], tmp_path: Path, failure: Exception
+) -> None:
+    """Faults 20 and 21: two recipients, two temporary replies, and the session stays in step."""
+    door = open_mail_door(lmtp=tmp_path / "lmtp.sock")
+    door.failure = failure
+    with door.talk() as talk:
+        talk.send(b"LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<support@example.com>\r\nRCPT TO:<vip@example.com>\r\nDATA\r\n")
+        assert [talk.reply()[:3] for _ in range(6)] == ["220", "250", "250", "250", "250", "354"]
+        talk.send(MAIL + b".\r\n")
+        assert [talk.reply() for _ in range(2)] == ["451 4.3.0 not kept, try again later"] * 2
+        assert talk.say("NOOP").startswith("250")
+
+
 def test_a_socket_left_behind_is_taken_over(open_mail_door: Callable[..., MailDoor], tmp_path: Path) -> None:
     """A killed daemon leaves its Unix socket in the way of the next."""
     first, second = (open_mail_door(lmtp=tmp_path / "lmtp.sock") for _ in range(2))
