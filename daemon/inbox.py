@@ -46,6 +46,8 @@ from store.saving import save
 from store.write import in_turns
 
 LEASE = timedelta(seconds=60)
+#: Receipts of one turn, and the bytes of their bodies, which stand in memory together.
+MOST_RECEIPTS, MOST_BYTES = 500, 64 * 1_048_576
 #: Takes of a receipt alone after which it is given up, until a person looks at it.
 MOST_ATTEMPTS = 3
 #: How often one turn is taken again because another writer was first.
@@ -108,7 +110,9 @@ class Inbox:
         with self._stages.timed("claim"), self._store.writing() as connection:
             self._ids.top_up(connection)
             unclaim_receipts(connection, self._owner, self._stranded)
-            claimed = claim_receipts(connection, Lease(self._owner, now, LEASE), min(self._batch, 500))
+            claimed = claim_receipts(connection, Lease(self._owner, now, LEASE), min(self._batch, MOST_RECEIPTS))
+            claimed, beyond = _within(claimed, MOST_BYTES)
+            unclaim_receipts(connection, self._owner, [one.id for one in beyond])
         self._stranded = []
         if not claimed:
             return done
@@ -298,6 +302,16 @@ class Inbox:
 def _was_cut(item: Item) -> bool:
     """Whether a mail was too deep or too large to be read whole (fault 22)."""
     return isinstance(item, Mail) and any(note.startswith("content truncated") for note in item.notes)
+
+
+def _within(claimed: Sequence[Claimed], most: int) -> tuple[Sequence[Claimed], Sequence[Claimed]]:
+    """The first receipts, as many as ``most`` bytes of bodies allow and at least one; and the rest."""
+    total = 0
+    for place, one in enumerate(claimed):
+        total += one.size
+        if total > most and place:
+            return claimed[:place], claimed[place:]
+    return claimed, ()
 
 
 def _counts(working: Working, before: Mapping[int, Mapping[str, int]]) -> dict[int, Mapping[str, int]]:

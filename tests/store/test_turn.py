@@ -344,3 +344,13 @@ def test_a_reply_from_the_shell_is_signed_by_the_agent_it_is_written_for(running
         rows = connection.execute(select(outbox).where(outbox.c.kind == "reply").order_by(outbox.c.id)).all()
         stories = load_stories(connection, [outgoing_of(row) for row in rows])
     assert [stories[row.id].author for row in rows] == ["", "Ana Example"]
+
+
+def test_a_turn_holds_no_more_bytes_than_it_may(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G9: what is beyond is left for the next turn, as if it had never been claimed."""
+    monkeypatch.setattr(inbox, "MOST_BYTES", 1000)
+    for number in range(6):
+        running.mail(mail(f"m{number}", number) + b"x" * 600)
+    rounds = running.work()
+    assert [done.receipts for done in rounds] == [1] * 6
+    assert {row.attempts for row in running.rows("SELECT attempts FROM receipts")} == {0}
