@@ -6,6 +6,7 @@ A turn writes some eight tables; through Core a new incident costs twice the tim
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -18,6 +19,8 @@ from store.errors import wrapping
 
 Row = tuple[Any, ...]
 
+_ROWS_TOGETHER = 32  # a driver keeps 128 statements prepared
+_VALUES = re.compile(r"(?<=VALUES )(\([^)]*\))")
 _SQLITE = sqlite.dialect()
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -76,6 +79,31 @@ def write_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> i
         with driver.cursor() as cursor:
             cursor.executemany(statement.replace("?", "%s"), rows)
             return int(cursor.rowcount)
+
+
+def add_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> int:
+    """The same for an insert of ``?`` values only, many rows by one statement where that is quicker.
+
+    On SQLite a thread has to wait for its turn with the others of its process after each statement, which beside a
+    busy event loop costs more than the rows do.
+    """
+    if connection.dialect.name != "sqlite":
+        return write_rows(connection, statement, rows)
+    driver: Any = connection.connection.driver_connection
+    added = 0
+    with wrapping():
+        for start in range(0, len(rows), _ROWS_TOGETHER):
+            some = rows[start : start + _ROWS_TOGETHER]
+            values = tuple(value for row in some for value in row)
+            added += int(driver.execute(_insert_of(statement, len(some)), values).rowcount)
+    return added
+
+
+@lru_cache(maxsize=2 * _ROWS_TOGETHER)
+def _insert_of(statement: str, count: int) -> str:
+    """An insert of one row made one of ``count`` rows."""
+    before, values, after = _VALUES.split(statement)
+    return before + ", ".join([values] * count) + after
 
 
 def rows_with(connection: Connection, column: Column[str], values: Iterable[str]) -> list[Row]:

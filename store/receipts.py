@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from desk.receive import Kept, Receipt
 from kit.instants import to_micros
-from store.bulk import Row, write_rows
+from store.bulk import Row, add_rows, write_rows
 from store.counters import reserve
 from store.errors import Absent
 from store.tables.receipts import contents, receipts
@@ -83,11 +83,11 @@ def keep_receipts(connection: Connection, packed: Sequence[Packed]) -> list[Kept
     if not packed:
         return []
     ids = reserve(connection, "receipt", len(packed))
-    write_rows(connection, _KEEP_CONTENT, sorted(row for one in packed for row in _parts(one)))
+    add_rows(connection, _KEEP_CONTENT, sorted(row for one in packed for row in _parts(one)))
     rows = [_row(number, one) for number, one in zip(ids, packed, strict=True)]
     if connection.dialect.name != "sqlite":
         rows.sort(key=_by_key)
-    kept = write_rows(connection, _KEEP_RECEIPT, rows)
+    kept = add_rows(connection, _KEEP_RECEIPT, rows)
     if kept == len(packed):
         return [Kept(number, repeated=False) for number in ids]
     return _answers(connection, ids, packed)
