@@ -128,6 +128,9 @@ class Inbox:
                 self._stranded = [one.id for one in claimed]  # the database is away: it is nobody's fault here
                 raise
             self._put_back(claimed, error, desk=desk, now=now, done=done)
+        except OSError:  # the parser can't be started: it is nobody's fault here either
+            self._stranded = [one.id for one in claimed]
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a receipt does to us, the others go on
             self._put_back(claimed, error, desk=desk, now=now, done=done)
         return done

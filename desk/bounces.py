@@ -12,11 +12,14 @@ from incidents.timeline import Entry, EntryKind
 
 
 def take_bounce(working: Working, mail: Mail, arrival: Arrival) -> tuple[Disposition, int | None, str]:
-    """Put a report on the timeline of its record; a permanent failure stops mail to that address."""
+    """Put a report on the timeline of its record; a permanent failure stops mail to that address.
+
+    Only to an address of the person whom the mail was for: whoever has one mail of ours can write a report.
+    """
     own = ours(mail.bounced_message_id, working.desk)
     token = None if own is None else verified(own[0], working)
     incident = None if token is None else working.incident(token.record)
-    if own is None or incident is None:
+    if own is None or token is None or incident is None:
         return Disposition.UNMATCHED, None, "bounce_of_unknown_mail"
     reported = [
         {"recipient": bounce.recipient, "dsn": bounce.dsn, "hard": bounce.hard, "reason": bounce.reason}
@@ -28,5 +31,5 @@ def take_bounce(working: Working, mail: Mail, arrival: Arrival) -> tuple[Disposi
     for bounce in mail.bounce or ():
         working.bounced.append((working.ids.row(), own[1], bounce.dsn, bounce.reason))
         if bounce.hard:
-            working.suppressed[bounce.recipient] = f"{bounce.dsn} {bounce.reason}".strip()
+            working.suppressed[bounce.recipient, token.person] = f"{bounce.dsn} {bounce.reason}".strip()
     return Disposition.FOLDED, incident.id, "bounce"

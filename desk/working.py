@@ -104,7 +104,7 @@ class Working:
         self.notice_members: dict[int, int] = defaultdict(int)
         self.links: list[Link] = []
         self.spending: dict[BudgetKey, int] = defaultdict(int)
-        self.suppressed: dict[str, str] = {}
+        self.suppressed: dict[tuple[str, int], str] = {}
         self.bounced: list[tuple[int, int, str, str]] = []
         self.counts: dict[int, dict[str, int]] = {}
 

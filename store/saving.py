@@ -52,7 +52,9 @@ _SPEND = (
     "INSERT INTO budgets (address, kind, hour, count) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (address, kind, hour) DO UPDATE SET count = budgets.count + excluded.count"
 )
-_SUPPRESS = "UPDATE addresses SET suppressed_at = ?, reason = ? WHERE address = ? AND suppressed_at IS NULL"
+_SUPPRESS = (
+    "UPDATE addresses SET suppressed_at = ?, reason = ? WHERE address = ? AND person = ? AND suppressed_at IS NULL"
+)
 
 _INCIDENT_COLUMNS = tuple(column.name for column in incidents.columns)
 _CHANGING = tuple(name for name in _INCIDENT_COLUMNS if name not in ("id", "number", "opened_at"))
@@ -125,7 +127,7 @@ def _save_people(connection: Connection, working: Working) -> None:
     write_rows(connection, _KEEP_PARTICIPANT, sorted(participant_row(one) for one in working.new_participants))
     now = to_micros(working.now)
     bounced = sorted(working.suppressed.items())
-    write_rows(connection, _SUPPRESS, [(now, reason, address) for address, reason in bounced])
+    write_rows(connection, _SUPPRESS, [(now, reason, *whose) for whose, reason in bounced])
 
 
 def _save_targets(connection: Connection, working: Working) -> None:

@@ -204,7 +204,7 @@ def test_a_bounce_joins_the_record_of_the_mail_it_reports_on(table: Any, mail: C
     lost = our_message_id(table, record.id, record.requester)
     table.lay(mail("Undelivered", sender="mailer-daemon@example.com", bounce=(report,), bounced_message_id=lost))
     assert table.only().id == record.id
-    assert table.working.suppressed == {"ann@example.com": "5.1.1 no such user"}
+    assert table.working.suppressed == {("ann@example.com", record.requester): "5.1.1 no such user"}
     assert table.entries(record.id)[-1] == "delivery"
 
 

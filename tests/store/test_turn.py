@@ -354,3 +354,26 @@ def test_a_turn_holds_no_more_bytes_than_it_may(running: Any, monkeypatch: pytes
     rounds = running.work()
     assert [done.receipts for done in rounds] == [1] * 6
     assert {row.attempts for row in running.rows("SELECT attempts FROM receipts")} == {0}
+
+
+def test_a_report_silences_only_the_address_that_the_mail_was_for(running: Any) -> None:
+    """A39: a permanent failure stops mail there; a stranger's address can't be silenced by a forged report."""
+    running.mail(mail("printer", 1))
+    running.mail(mail("screen", 2).replace(b"ann@example.com", b"bob@example.com"))
+    running.work()
+    (ours,) = running.rows("SELECT message_id FROM outbox WHERE recipient = 'ann@example.com'")
+    for number, address in enumerate(("bob@example.com", "ann@example.com")):
+        report = (
+            f"From: MAILER-DAEMON@mx.example.com\r\nTo: support@example.com\r\nMessage-ID: <r{number}@mx.example.com>\r\n"
+            "Subject: Undelivered\r\nMIME-Version: 1.0\r\n"
+            'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+            "--b\r\nContent-Type: text/plain\r\n\r\nIt failed.\r\n"
+            "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n"
+            f"Final-Recipient: rfc822; {address}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+            f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <{ours.message_id}>\r\n\r\n--b--\r\n"
+        )
+        running.mail(report.encode())
+        running.work()
+    silenced = running.rows("SELECT address FROM addresses WHERE suppressed_at IS NOT NULL")
+    assert [row.address for row in silenced] == ["ann@example.com"]
+    assert len(running.records()) == 2
