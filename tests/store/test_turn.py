@@ -364,8 +364,8 @@ def test_a_report_silences_only_the_address_that_the_mail_was_for(running: Any) 
     (ours,) = running.rows("SELECT message_id FROM outbox WHERE recipient = 'ann@example.com'")
     for number, address in enumerate(("bob@example.com", "ann@example.com")):
         report = (
-            f"From: MAILER-DAEMON@mx.example.com\r\nTo: support@example.com\r\nMessage-ID: <r{number}@mx.example.com>\r\n"
-            "Subject: Undelivered\r\nMIME-Version: 1.0\r\n"
+            "From: MAILER-DAEMON@mx.example.com\r\nTo: support@example.com\r\nSubject: Undelivered\r\n"
+            f"Message-ID: <r{number}@mx.example.com>\r\nMIME-Version: 1.0\r\n"
             'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
             "--b\r\nContent-Type: text/plain\r\n\r\nIt failed.\r\n"
             "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n"
