@@ -138,10 +138,10 @@ class Acts:
         return self.act(ref, decide, now=now, beside=beside)
 
     def reply(self, ref: str, *, by: Author, now: datetime, text: str) -> Incident:
-        """Answer the requester and the watchers by mail."""
+        """Answer whoever asked, and the watchers, by mail."""
         return self._plain(ref, now, lambda working, incident: reply(
-            incident, by=by, at=now, policy=working.desk.policy, text=text, to=_readers(working, incident),
-            next_seq=working.last_seq(incident.id) + 1,
+            incident, by=by, at=now, policy=working.desk.policy, text=text,
+            to=_readers(working, incident, "watcher", "machine"), next_seq=working.last_seq(incident.id) + 1,
         ))  # fmt: skip
 
     def set(self, ref: str, *, by: Author, now: datetime, field: str, value: str, justification: str) -> Incident:
@@ -185,14 +185,14 @@ class Acts:
     def restore(self, ref: str, *, by: Author, now: datetime, text: str) -> Incident:
         """It works again."""
         return self._plain(ref, now, lambda working, incident: restore(
-            incident, by=by, at=now, policy=working.desk.policy, text=text, to=_readers(working, incident)
+            incident, by=by, at=now, policy=working.desk.policy, text=text, to=_readers(working, incident, "watcher")
         ))  # fmt: skip
 
     def resolve(self, ref: str, *, by: Author, now: datetime, resolution: Resolution) -> Incident:
         """It is over, and written down."""
         return self._plain(ref, now, lambda working, incident: resolve(
             incident, by=by, at=now, policy=working.desk.policy, resolution=resolution,
-            to=_readers(working, incident),
+            to=_readers(working, incident, "watcher"),
         ))  # fmt: skip
 
     def reopen(self, ref: str, *, by: Author, now: datetime, reason: str) -> Incident:
@@ -287,10 +287,10 @@ def _number(ref: str) -> int:
     return number
 
 
-def _readers(working: Working, incident: Incident) -> list[Person]:
-    """Who reads what is public: the requester and the watchers, each once."""
+def _readers(working: Working, incident: Incident, *roles: str) -> list[Person]:
+    """Who reads what is public: the requester and those who take part in these roles, each once."""
     ids = {incident.requester} if incident.requester else set()
-    ids |= {person for person, _, role in working.participants[incident.id] if role == "watcher" and person}
+    ids |= {person for person, _, role in working.participants[incident.id] if role in roles and person}
     return [working.people[person] for person in sorted(ids) if person in working.people]
 
 

@@ -127,6 +127,8 @@ def _refire(working: Working, heard: Heard) -> Outcome:
     before = working.incident(known.incident)
     if before is None or not _comes_back(working, before, alert, heard.arrival.received_at):
         recurred = () if before is None else ((before.id, "recurrence_of"),)
+        if before is not None and known.status == "firing":  # ended by hand: that episode is over without a word
+            apply(working, Change(replace(before, firing=max(before.firing - 1, 0)), heard.arrival.received_at))
         return _opened(working, heard, _open_record(working, heard, links=recurred))
     firing = before.firing + (known.status == "resolved")
     incident = _back_to_work(working, replace(before, firing=firing), heard)
@@ -337,5 +339,6 @@ def _raise(working: Working, incident: Incident, heard: Heard) -> None:
     told = facts_of(raised, at)
     moves = replan(working.live_targets(raised.id, "sla."), list(policy.promises(told)), policy)
     apply(working, Change(raised, at, entries=[entry], targets=moves, assessment=assessment))
-    if priority != incident.priority and not working.live_targets(raised.id, "escalation."):
+    nobody_has_it = raised.acknowledged_at is None and not working.live_targets(raised.id, "escalation.")
+    if priority != incident.priority and nobody_has_it:
         start_escalation(working, raised, policy.path_for(told), at)

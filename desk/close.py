@@ -9,7 +9,7 @@ from typing import Any
 from desk.change import Cancel, Change, Link, Participant
 from desk.errors import Invalid
 from desk.moving import check_move, check_role
-from incidents.incident import Incident
+from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author
 from incidents.timeline import Entry, EntryKind
 from rules.policy import Policy
@@ -43,7 +43,7 @@ def merge(
         raise Invalid(f"{into.ref} is {into.state}: merge into an open record, or reopen it first")
     said = {"reason": reason, "acting_as": by.acting_as or ""}
     closed = replace(
-        incident, state="closed", closed_at=at, resolution="duplicate", firing=0
+        incident, state="closed", closed_at=at, resolution=DUPLICATE, firing=0
     )
     away = Change(
         closed, at, targets=_ALL_CLOCKS, keys_to=into.id,

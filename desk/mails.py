@@ -22,7 +22,7 @@ from desk.working import BudgetKey, SignalRow, Working
 from incidents.budget import hour_of, spent
 from incidents.effects import NoticeKind, Notify
 from incidents.episode import FoldKey
-from incidents.incident import Incident
+from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author, Person
 from incidents.signal import Disposition, Mail
 from incidents.timeline import Entry, EntryKind
@@ -132,7 +132,7 @@ def _may_reopen_closed(working: Working, incident: Incident, letter: Letter) -> 
     if letter.mailbox.follow_up != "reopen" or incident.closed_at is None:
         return False
     within = working.desk.policy.lifecycles[incident.kind].reopen_within
-    return incident.resolution != "duplicate" and letter.arrival.received_at - incident.closed_at <= within
+    return incident.resolution != DUPLICATE and letter.arrival.received_at - incident.closed_at <= within
 
 
 def _may_reopen_again(working: Working, incident: Incident) -> bool:
@@ -168,16 +168,17 @@ def _open(working: Working, letter: Letter, thread: Thread | None, *, relation: 
     mail, arrival = letter.mail, letter.arrival
     recipient = mail.recipients[0] if mail.recipients else ""
     links = () if thread is None else ((thread.incident.id, relation),)
+    by_machine = is_automatic(mail, letter.mailbox)
     opening = Opening(
         facts_of_mail(mail, source=arrival.source, recipient=recipient, at=arrival.received_at), mail.subject,
-        _author(working, letter), {"receipt": arrival.id}, requester=letter.sender, mailbox=letter.mailbox.name,
+        _author(working, letter), {"receipt": arrival.id}, requester=None if by_machine else letter.sender, mailbox=letter.mailbox.name,
         message_id=mail.message_id, links=links,
     )  # fmt: skip
     incident = open_record(working, opening)
-    change = Change(
-        incident, arrival.received_at, entries=[_message_in(working, letter, None)],
-        participants=_copied(working, letter, incident),
-    )  # fmt: skip
+    joined = [*_copied(working, letter, incident)]
+    if by_machine and letter.sender is not None:  # it may be answered by a person, and never by the desk (G8)
+        joined.append(Participant(incident.id, letter.sender.id, "", "machine", arrival.received_at))
+    change = Change(incident, arrival.received_at, entries=[_message_in(working, letter, None)], participants=joined)
     incident = apply(working, change)
     _acknowledge(working, letter, incident, reopened=False)
     return incident

@@ -9,7 +9,7 @@ from typing import Any
 from desk.change import Cancel, Change, Start, TargetMove
 from desk.errors import NoSuchMove
 from desk.moving import check_move, check_role
-from incidents.incident import Incident
+from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author
 from incidents.timeline import Entry, EntryKind
 from rules.policy import Policy, Promise
@@ -20,6 +20,8 @@ def reopen(
 ) -> Change:
     """Back to work: the end is undone, the promises run anew, and somebody has to say again that they have it."""
     check_role(incident, "reopen", by=by, policy=policy)
+    if incident.resolution == DUPLICATE:
+        raise NoSuchMove(f"{incident.ref} was merged into another record; work goes on there")
     if incident.state not in ("restored", "resolved", "closed"):
         raise NoSuchMove(f"{incident.ref} is {incident.state}: it is not over, so there is nothing to reopen")
     filled = {"assignee": str(incident.assignee or "-")}  # who had it has it again; nobody is no hindrance here

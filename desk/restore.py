@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from desk.change import Cancel, Change, Meet, Start, TargetMove
+from desk.change import Cancel, Change, Meet, Resume, Start, TargetMove
 from desk.errors import Invalid, Missing, NotAllowed
 from desk.moving import check_move, check_role, waits_for_business
 from incidents.effects import NoticeKind, Notify
@@ -39,7 +39,7 @@ def restore(
     check_move(incident, "restored", by=by, at=at, policy=policy, filled=filled)
     restored = replace(incident, state="restored", restored_at=at)
     entries = [_moved(incident, "restored", by=by, at=at, values={"text": text})]
-    moves: list[TargetMove] = [Meet("sla.restore"), Meet("escalation.")]
+    moves: list[TargetMove] = [Meet("sla.restore"), Meet("escalation."), Resume()]
     if not by.human and not waits_for_business(incident, policy):
         healed = replace(restored, state="resolved", resolved_at=at, resolution=SELF_HEALED)
         entries.append(_moved(restored, "resolved", by=by, at=at, values={"code": SELF_HEALED}))

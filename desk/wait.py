@@ -25,9 +25,9 @@ def wait(
     check_move(incident, end, by=by, at=at, policy=policy, filled=filled)
     values = {"state": {"before": incident.state, "after": end}, "reason": reason}
     values |= {name: value for name, value in filled.items() if value and name != "assignee"}
-    clock = [Pause()] if policy.lifecycles[incident.kind].states[end].clock_stops else []
+    clock = Pause() if policy.lifecycles[incident.kind].states[end].clock_stops else Resume()
     entry = Entry(EntryKind.CHANGED, by.person, values, at)
-    return Change(replace(incident, state=end), at, entries=[entry], targets=clock)
+    return Change(replace(incident, state=end), at, entries=[entry], targets=[clock])
 
 
 def resume(incident: Incident, *, by: Author, at: datetime, policy: Policy, reason: str) -> Change:

@@ -16,6 +16,8 @@ class Kind(StrEnum):
 
 
 PREFIX = {Kind.INCIDENT: "INC", Kind.SERVICE_REQUEST: "REQ"}
+#: The resolution of a record that was merged into another, which has its fold keys and its people now.
+DUPLICATE = "duplicate"
 OPEN_STATES = ("new", "working", "waiting_customer", "waiting_vendor", "restored")
 
 

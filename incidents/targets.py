@@ -74,6 +74,7 @@ def resume(target: Target, now: datetime, warn_at: Sequence[float]) -> Target:
 
 
 def meet(target: Target, now: datetime, stop_event: int | None) -> Target:
-    """It happened: in time or late."""
-    state = TargetState.MET if now <= target.due_at else TargetState.MET_LATE
+    """It happened: in time or late. Time that the clock stood still does not count."""
+    stood = timedelta() if target.paused_at is None else now - target.paused_at
+    state = TargetState.MET if now <= target.due_at + stood else TargetState.MET_LATE
     return target._replace(state=state, met_at=now, next_at=None, paused_at=None, stop_event=stop_event)

@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, Row, Select, bindparam, select
 from desk.take import Needs
 from desk.working import Working
 from incidents.budget import hour_of
+from incidents.incident import DUPLICATE
 from incidents.person import Person
 from kit.instants import from_micros, to_micros
 from store.bulk import rows_with
@@ -60,7 +61,7 @@ def load_records(connection: Connection, working: Working, records: Collection[i
     live = select(targets).where(targets.c.state.in_(("running", "paused")))
     for row in _among(connection, live, targets.c.subject, wanted):
         working.targets[row.subject].append(target_of(row))
-    merged = [one.id for one in working.incidents.values() if one.resolution == "duplicate"]
+    merged = [one.id for one in working.incidents.values() if one.resolution == DUPLICATE]
     follow = select(links.c["from"], links.c.to).where(links.c.relation == "duplicate_of")
     into = {row[0]: row.to for row in _among(connection, follow, links.c["from"], merged)}
     working.merged_into.update(into)

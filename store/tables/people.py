@@ -34,7 +34,7 @@ participants = Table(
     whole("subject"),
     whole("person"),  # 0 where a team takes part
     word("team"),  # empty where a person does
-    word("role"),  # requester, watcher, agent
+    word("role"),  # requester, watcher, agent, machine (whose mail opened the record)
     instant("since"),
     instant("until", nullable=True),
     PrimaryKeyConstraint("subject", "person", "team", "role"),
