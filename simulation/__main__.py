@@ -11,63 +11,106 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulation.author import write_story
+from simulation.events import Event
 from simulation.house import Setting, make_template
-from simulation.play import Played, Player, Story
+from simulation.play import Failure, Played, Player, Story
+from simulation.shrink import shrink
 
 _YEAR = 365
+_TELL_EVERY = 5.0
 
 
 def main() -> int:
     """Play seeds until they, or the time, are over; the exit status."""
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets must not depend on the run
-        os.execve(sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]], os.environ | {"PYTHONHASHSEED": "0"})
+        again = [sys.executable, "-m", "simulation", *sys.argv[1:]]
+        os.execve(sys.executable, again, os.environ | {"PYTHONHASHSEED": "0"})
     options = _options()
     with tempfile.TemporaryDirectory(prefix="triaged-simulation-") as name:
         folder = Path(name)
-        setting = Setting(folder, make_template(folder))
-        return _play_all(options, setting)
+        return Session(options, Setting(folder, make_template(folder))).run()
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m simulation", description="Lives stories of the desk.")
     parser.add_argument("--seed", type=int, help="play this seed only")
-    parser.add_argument("--first", type=int, default=1, help="the first seed")
-    parser.add_argument("--seeds", type=int, default=50, help="how many seeds")
-    parser.add_argument("--days", type=int, default=14, help="days of a story")
-    parser.add_argument("--seconds", type=float, default=3600, help="stop after so many seconds")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (1)")
+    parser.add_argument("--seeds", type=int, default=50, help="how many seeds (50)")
+    parser.add_argument("--days", type=int, default=14, help="days of a story (14)")
+    parser.add_argument("--years", type=int, default=0, help="years of a story, in place of days")
+    parser.add_argument("--seconds", type=float, default=3600, help="begin no seed after so many seconds (3600)")
+    parser.add_argument("--shrink", type=float, default=120, help="seconds to spend on making a broken story short (120)")
     parser.add_argument("--keep-going", action="store_true", help="go on after a broken seed")
-    return parser.parse_args()
-
-
-def _play_all(options: argparse.Namespace, setting: Setting) -> int:
-    begun, broken = time.monotonic(), 0
-    seeds: Sequence[int] = range(options.first, options.first + options.seeds)
+    options = parser.parse_args()
+    options.days = options.years * _YEAR or options.days
     if options.seed is not None:
-        seeds = [options.seed]
-    for place, seed in enumerate(seeds):
-        start = time.monotonic()
-        story = Story(seed, write_story(seed, days=options.days))
-        played = Player(story, setting).play()
-        spent = time.monotonic() - start
-        print(
-            f"seed {seed}: {len(story.events)} events, {played.steps} steps, {played.rounds} rounds,"
-            f" {played.deaths} deaths, {played.records} records, {played.mails} mails, {spent:.1f} s"
-        )
+        options.first, options.seeds = options.seed, 1
+    return options
+
+
+class Session:
+    """One run: seed after seed."""
+
+    def __init__(self, options: argparse.Namespace, setting: Setting) -> None:
+        self._options, self._setting = options, setting
+        self._begun = self._told = time.monotonic()
+        self._broken: list[int] = []
+        self._total = Played()
+
+    def run(self) -> int:
+        """Play all; 1 where a seed was broken."""
+        options, played = self._options, 0
+        for seed in range(options.first, options.first + options.seeds):
+            if time.monotonic() - self._begun > options.seconds:
+                break
+            self._seed(seed)
+            played += 1
+            if self._broken and not options.keep_going:
+                break
+            if time.monotonic() - self._told > _TELL_EVERY:
+                self._tell(played)
+        self._tell(played)
+        return 1 if self._broken else 0
+
+    def _seed(self, seed: int) -> None:
+        events = write_story(seed, days=self._options.days)
+        played = self._play(seed, events)
+        for name in ("steps", "rounds", "deaths", "receipts", "records", "mails"):
+            setattr(self._total, name, getattr(self._total, name) + getattr(played, name))
         if played.failure is not None:
-            broken += 1
-            _tell(seed, played)
-            if not options.keep_going:
-                return 1
-        if time.monotonic() - begun > options.seconds:
-            break
-    return 1 if broken else 0
+            self._broken.append(seed)
+            self._tell_failure(seed, events, played.failure)
+
+    def _play(self, seed: int, events: Sequence[Event]) -> Played:
+        return Player(Story(seed, events), self._setting).play()
+
+    def _tell(self, played: int) -> None:
+        self._told, total = time.monotonic(), self._total
+        spent = self._told - self._begun
+        days = played * self._options.days
+        print(
+            f"{played} seeds, {days} days in {spent:.0f} s ({days / spent:.1f} days a second): {total.receipts} receipts,"
+            f" {total.records} records, {total.mails} mails, {total.steps} checked steps, {total.deaths} deaths,"
+            f" {len(self._broken)} broken",
+            flush=True,
+        )
+
+    def _tell_failure(self, seed: int, events: Sequence[Event], failure: Failure) -> None:
+        print(f"\nSeed {seed} breaks a guarantee at step {failure.step}. To see it again: make simulate SEED={seed}")
+        _tell_steps(failure)
+        if self._options.shrink <= 0:
+            return
+        short = shrink(
+            events, failure, lambda some: self._play(seed, some).failure, seconds=self._options.shrink
+        )
+        print(f"\n  The shortest story that still breaks it has {len(short.events)} of {len(events)} events:")
+        for event in short.events:
+            print(f"    {event!r}")
+        _tell_steps(short.failure)
 
 
-def _tell(seed: int, played: Played) -> None:
-    failure = played.failure
-    assert failure is not None
-    print(f"BROKEN seed {seed}, step {failure.step}, second {failure.at}")
-    print(f"  {failure.invariant}: {failure.what}")
+def _tell_steps(failure: Failure) -> None:
+    print(f"  BROKEN {failure.invariant}: {failure.what}\n  The last steps:")
     for line in failure.last:
         print(f"    {line}")
 

@@ -455,11 +455,13 @@ class Player:
             act()
         except Crash as crash:
             self._bury(crash, whole=True)
-            return self.house.faults.struck.pop()
+            return crash.point
         except StoreError as error:
             if error.permanent or not self.house.faults.struck:
                 raise
-            return self.house.faults.struck.pop()
+            return self.house.faults.struck[-1]
+        finally:
+            self.house.faults.struck.clear()
         return None
 
     def _account(self, sending: Sending, receipt: int, *, repeated: bool) -> None:
