@@ -75,7 +75,7 @@ class App:
         self.metrics = Metrics(source.name for source in config.sources)
         self.meter: Meter = self.metrics
         self.desk = self._make_desk(policy)
-        self.committer = Committer(store, on_commit=self._committed)
+        self.committer = Committer(store, on_commit=self._committed, on_failure=self._not_committed)
         self.journeys = Journeys()
         self.pages: Pages = StorePages(store, Acts(store, lambda: self.desk), lambda: self.desk)
         self.doors = Doors(self, sockets or {})
@@ -180,14 +180,16 @@ class App:
     # ------------------------------------------------------------------ between the parts
 
     def _committed(self, rows: int, seconds: float) -> None:
-        """A commit was made: called by the committer's thread."""
+        """A commit was made."""
         self.metrics.committed(rows, seconds)
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake_workers)
-
-    def _wake_workers(self) -> None:
         for worker in self.workers:
             worker.wake()
+
+    def _not_committed(self, error: Exception) -> None:
+        """What doors accepted could not be kept; its senders were told to come back."""
+        code = error.code if isinstance(error, StoreError) else "daemon.fault"
+        self.metrics.store_error(code)
+        log.error("store.error", code=code, what="committer", exc_info=None if isinstance(error, StoreError) else error)
 
     def _hear(self, report: dict[str, Any]) -> None:
         self.metrics.apply_report(report)

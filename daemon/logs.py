@@ -24,7 +24,7 @@ _SECRET = ("token", "password", "secret", "authorization", "body", "text")
 _REDACTED = "[redacted]"
 #: Libraries that tell more than an operator wants to read, and how much is wanted of each.
 _LIBRARIES = {
-    "": logging.INFO, "uvicorn": logging.WARNING, "uvicorn.access": logging.ERROR, "uvicorn.error": logging.WARNING,
+    "": logging.INFO, "uvicorn": logging.WARNING, "uvicorn.access": logging.ERROR, "uvicorn.error": logging.ERROR,
     "mail.log": logging.WARNING, "mail.debug": logging.CRITICAL, "asyncio": logging.WARNING, "alembic": logging.INFO,
     "sqlalchemy": logging.WARNING, "psycopg": logging.WARNING, "py.warnings": logging.WARNING,
 }  # fmt: skip
