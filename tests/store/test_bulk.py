@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, SmallInteger, Table, insert, select
 
 from kit.text import clean_text
-from store.bulk import insert_rows, update_rows, write_rows
+from store.bulk import add_rows, insert_rows, update_rows, write_rows
 from store.engine import Store
 from store.tables import METADATA
 from store.tables.people import addresses, people
@@ -92,3 +92,14 @@ def test_an_update_may_clear_a_column_in_all_rows(store: Store) -> None:
         rows = [("ana@example.com", None, None)]
         assert update_rows(connection, addresses, rows=rows, match=("address",), assign=("verified_at", "reason")) == 1
         assert connection.execute(select(addresses.c.verified_at, addresses.c.reason)).one() == (None, None)
+
+
+def test_many_rows_of_one_insert_are_counted_but_for_those_that_were_there(store: Store) -> None:
+    """More than one statement holds, and the same row twice among them."""
+    statement = "INSERT INTO people (id, handle, name) VALUES (?, ?, 'new') ON CONFLICT DO NOTHING"
+    with store.writing() as connection:
+        insert_rows(connection, people, [(7, "there", "before", None, None, None)])
+        assert add_rows(connection, statement, [(n, f"h{n}") for n in (*range(100), 3)]) == 99
+        assert add_rows(connection, statement, []) == 0
+        assert len(_people(connection)) == 100
+        assert _people(connection)[7][1] == "there"
