@@ -32,7 +32,7 @@ def take_sockets(environ: MutableMapping[str, str], *, first: int = _FIRST_FD) -
     descriptor.
     """
     pid, count, names = (environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
-    if pid != str(os.getpid()) or not count.isdecimal():
+    if pid != str(os.getpid()) or not count.isdecimal() or not int(count):
         return {}
     fds = range(first, first + int(count))
     given: dict[str, list[socket.socket]] = {}
