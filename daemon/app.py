@@ -44,6 +44,7 @@ from rules.policy import Policy
 from store.claims import release_all
 from store.engine import Store
 from store.errors import StoreError
+from store.holding import hold_on_strange_host, load_hold
 from store.nodes import beat
 from store.upkeep import checkpoint_wal
 
@@ -244,7 +245,11 @@ class App:
         with self.store.writing() as connection:
             if self.store.kind == "sqlite":  # nobody else works on this file, so what is leased was left behind
                 release_all(connection, utc_now())
+            hold_on_strange_host(connection, self.node, utc_now())
+            held = load_hold(connection)
             beat(connection, self.node, utc_now())
+        if held is not None:
+            log.warning("outbox.held", since=held.since, reason=str(held.reason))
 
     def _say_alive(self) -> None:
         with self.store.writing() as connection:

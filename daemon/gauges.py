@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, func, select, text
 
 from incidents.incident import OPEN_STATES
 from kit.instants import to_micros
+from store.holding import load_hold
 from store.tables.incidents import incidents
 from store.tables.outbox import outbox
 from store.tables.receipts import receipts
@@ -43,6 +44,7 @@ class Standing:
     inbox_oldest_seconds: float = 0.0
     quarantine_waiting: int = 0
     outbox_oldest_seconds: float = 0.0
+    outbox_held: int = 0
     timers_late_seconds: float = 0.0
     open: Mapping[str, int] = field(default_factory=dict)
     clocks: Mapping[tuple[str, ...], int] = field(default_factory=dict)
@@ -68,6 +70,7 @@ def read_standing(connection: Connection, now: datetime) -> Standing:
             select(func.count()).select_from(receipts).where(_QUARANTINED)
         ).scalar_one(),
         outbox_oldest_seconds=_age(connection.execute(unsent).scalar(), instant),
+        outbox_held=int(load_hold(connection) is not None),
         timers_late_seconds=_age(connection.execute(due).scalar(), instant),
         open={row[0]: row[1] for row in connection.execute(_OPEN)},
         clocks=clocks,

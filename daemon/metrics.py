@@ -106,7 +106,7 @@ class Metrics:
         with store.reading() as connection:
             standing = read_standing(connection, now)
         for name in (
-            "inbox_waiting", "inbox_oldest_seconds", "quarantine_waiting", "outbox_oldest_seconds",
+            "inbox_waiting", "inbox_oldest_seconds", "quarantine_waiting", "outbox_oldest_seconds", "outbox_held",
             "timers_late_seconds",
         ):  # fmt: skip
             self._gauge(name).set(getattr(standing, name))

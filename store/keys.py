@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from kit.instants import from_micros, to_micros
 from kit.tokens import Keyring
@@ -28,9 +28,19 @@ class Instance:
 
 def begin_instance(connection: Connection, *, schema: int, now: datetime) -> None:
     """Name a new desk and make its first key."""
-    name = base64.b32encode(secrets.token_bytes(5)).decode().lower()
-    connection.execute(insert(instance).values(one=1, id=name, schema=schema, first_start=to_micros(now)))
+    connection.execute(insert(instance).values(one=1, id=_new_name(), schema=schema, first_start=to_micros(now)))
     make_key(connection, now)
+
+
+def rename_instance(connection: Connection, now: datetime) -> None:
+    """Make another desk of a copy, which no token of the original opens."""
+    connection.execute(update(instance).values(id=_new_name(), first_start=to_micros(now)))
+    connection.execute(delete(keys))
+    make_key(connection, now)
+
+
+def _new_name() -> str:
+    return base64.b32encode(secrets.token_bytes(5)).decode().lower()
 
 
 def load_instance(connection: Connection) -> Instance:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from kit.instants import to_micros
 from store.bulk import write_rows
+from store.tables.instance import nodes
+
+#: A node that was silent for longer is not alive: six beats.
+ALIVE_FOR = timedelta(seconds=60)
 
 _BEAT = (
     "INSERT INTO nodes (name, started_at, alive_at) VALUES (?, ?, ?)"
@@ -18,3 +22,19 @@ _BEAT = (
 def beat(connection: Connection, name: str, now: datetime) -> None:
     """Say that a node is alive."""
     write_rows(connection, _BEAT, [(name, to_micros(now), to_micros(now))])
+
+
+def known_hosts(connection: Connection) -> set[str]:
+    """The hosts whose nodes ever worked on this database."""
+    return {host_of(name) for name in connection.execute(select(nodes.c.name)).scalars()}
+
+
+def alive_hosts(connection: Connection, now: datetime) -> set[str]:
+    """The hosts whose nodes work on it now, or did a minute ago."""
+    alive = select(nodes.c.name).where(nodes.c.alive_at > to_micros(now - ALIVE_FOR))
+    return {host_of(name) for name in connection.execute(alive).scalars()}
+
+
+def host_of(name: str) -> str:
+    """The host that a node runs on: its name without the random part."""
+    return name.rpartition("-")[0]

@@ -18,7 +18,7 @@ VERBS = {
         "resolve", "reopen", "close", "merge",
     ),
     "signal": ("list", "show", "parse", "replay", "discard", "why", "reconcile"),
-    "outbox": ("list", "show", "retry", "discard"),
+    "outbox": ("list", "show", "retry", "discard", "hold", "release"),
     "policy": ("show", "check", "explain", "reload"),
     "audit": ("verify", "checkpoint"),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import typer
 from daemon.commands.command import new_app
 
 #: The commands, in the order of the help; each is a file beside this one.
-COMMANDS = ("serve", "check", "init", "migrate", "submit")
+COMMANDS = ("serve", "check", "init", "migrate", "backup", "restore", "copy", "submit")
 
 app = new_app("The incident desk in one daemon: people's mail and machines' alerts in one queue, none lost.")
 

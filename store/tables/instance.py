@@ -1,10 +1,10 @@
-"""This desk: who it is, its counters, keys and nodes."""
+"""This desk: who it is, its counters, keys and nodes, and what retention did."""
 
 from __future__ import annotations
 
 from sqlalchemy import Table
 
-from store.columns import METADATA, instant, raw, small, whole, word
+from store.columns import METADATA, document, ident, instant, raw, small, whole, word
 
 instance = Table(
     "instance",
@@ -13,6 +13,8 @@ instance = Table(
     word("id"),
     small("schema"),  # the number of the newest migration
     instant("first_start"),
+    instant("held_at", nullable=True),  # while set, nothing is handed over
+    word("held_reason", nullable=True),  # restored, strange_host, by_hand
 )
 
 counters = Table(
@@ -38,4 +40,12 @@ nodes = Table(
     word("name", primary_key=True),
     instant("started_at"),
     instant("alive_at"),
+)
+
+sweeps = Table(
+    "sweeps",
+    METADATA,
+    ident(),
+    instant("at"),
+    document("counts"),  # what one day's retention deleted, and how far it got
 )

@@ -50,13 +50,15 @@ def test_the_contracts_nouns_and_verbs_are_there() -> None:
     for path in NAMES:
         program, *rest = path.split(" ")
         verbs.setdefault(" ".join([program, *rest[:-1]]), set()).add(rest[-1])
-    assert verbs["triaged"] == {"serve", "check", "init", "migrate", "submit"}
+    assert verbs["triaged"] == {
+        "serve", "check", "init", "migrate", "backup", "restore", "copy", "submit",
+    }
     assert verbs["triagectl incident"] >= {
         "list", "show", "open", "ack", "assign", "note", "reply", "set", "wait", "restore", "resolve", "close",
         "reopen", "merge", "timeline", "why",
     }  # fmt: skip
     assert verbs["triagectl signal"] >= {"list", "show", "parse", "replay", "discard", "why", "reconcile"}
-    assert verbs["triagectl outbox"] >= {"list", "show", "retry", "discard"}
+    assert verbs["triagectl outbox"] >= {"list", "show", "retry", "discard", "hold", "release"}
     assert verbs["triagectl policy"] >= {"show", "check", "explain", "reload"}
     assert verbs["triagectl audit"] >= {"verify"}
 

@@ -162,8 +162,8 @@ class RunningDesk:
     def sent(self, to: str) -> list[Message]:
         """Mails in the relay's Maildir to an address."""
         folder = self.folder / "outgoing"
-        if not folder.is_dir():
-            return []
+        if not all((folder / part).is_dir() for part in ("cur", "new", "tmp")):
+            return []  # the relay makes them one by one
         return [message for message in mailbox.Maildir(folder, create=False) if to in str(message["To"])]
 
 

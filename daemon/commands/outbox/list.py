@@ -8,7 +8,7 @@ import typer
 
 from daemon.commands.command import command
 from daemon.commands.outbox.app import app
-from daemon.commands.output import local, say_json, say_table
+from daemon.commands.output import local, say, say_json, say_table
 from daemon.commands.paging import AllOption, CursorOption, LimitOption, read_pages, say_more
 from daemon.commands.refusals import Refused
 from daemon.commands.session import Session
@@ -31,22 +31,27 @@ def list_(
     session: Session, *, state: StateOption = None, limit: LimitOption = 50, cursor: CursorOption = None,
     everything: AllOption = False,
 ) -> None:  # fmt: skip
-    """Notifications, the newest first: one for each person and channel."""
+    """Notifications, the newest first: one for each person and channel. Says when deliveries are held."""
+    from daemon.commands.outbox.hold import held_sentence, hold_shape
     from daemon.commands.shapes import notification_shape, page_shape
     from incidents.effects import OutboxState
+    from store.holding import load_hold
     from store.listing.outbox import list_outbox
 
     for one in state or ():
         if one not in tuple(OutboxState):
             raise Refused(f"{one!r} is no state of a notification; it is one of {', '.join(OutboxState)}")
     with session.reading() as connection:
+        held = load_hold(connection)
         page = read_pages(
             lambda place: list_outbox(connection, states=state or (), limit=limit, cursor=place),
             cursor=cursor, everything=everything,
         )  # fmt: skip
     if session.as_json:
-        say_json(page_shape(page, notification_shape))
+        say_json({**page_shape(page, notification_shape), "held": hold_shape(held)})
         return
+    if held is not None:
+        say(held_sentence(held))
     empty = "Nothing fits." if state else "Nobody was told anything yet."
     say_table(_COLUMNS, [_row(line) for line in page.items], empty=empty)
     say_more(page)

@@ -35,6 +35,7 @@ def upgrade() -> None:
     _create_people()
     _create_receipts()
     _create_signals()
+    _create_sweeps()
     _create_targets()
     _create_timeline()
     _create_timeline_values()
@@ -217,6 +218,8 @@ def _create_instance() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("schema", sa.SmallInteger(), nullable=False),
         sa.Column("first_start", sa.BigInteger(), nullable=False),
+        sa.Column("held_at", sa.BigInteger()),
+        sa.Column("held_reason", sa.Text()),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_instance")),
     )
 
@@ -361,6 +364,16 @@ def _create_signals() -> None:
     )
     op.create_index("ix_signals_incident", "signals", ["incident"], **_where("incident IS NOT NULL"))
     op.create_index("ix_signals_receipt", "signals", ["receipt"])
+
+
+def _create_sweeps() -> None:
+    op.create_table(
+        "sweeps",
+        sa.Column("id", WHOLE, nullable=False, autoincrement=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sweeps")),
+    )
 
 
 def _create_targets() -> None:
