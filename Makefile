@@ -1,6 +1,6 @@
 # Every check that CI runs is `make test`; every word of these targets is explained in CONTRIBUTING.md.
 .DELETE_ON_ERROR:
-.PHONY: run test check install bench simulate lock clean
+.PHONY: run test check install bench simulate ledger lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,11 @@ bench: .venv/dev
 simulate: .venv/dev
 	$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DAYS),--days $(DAYS)) \
 	  $(if $(YEARS),--years $(YEARS)) $(if $(SECONDS),--seconds $(SECONDS))
+
+# ITEMS, STRIKES, SEED, KIND=kill9 and DATABASE=sqlite choose; the last line of each run is the verdict (docs/ledger.md).
+ledger: .venv/dev
+	$(BIN)/python -m ledger $(if $(ITEMS),--items $(ITEMS)) $(if $(STRIKES),--strikes $(STRIKES)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(KIND),--kind $(KIND)) $(if $(DATABASE),--database $(DATABASE))
 
 # The only two steps that reach out: they install what the locked files name, hashes checked.
 .venv/base:
