@@ -1,6 +1,6 @@
 # Every check that CI runs is `make test`; every word of these targets is explained in CONTRIBUTING.md.
 .DELETE_ON_ERROR:
-.PHONY: run test check install bench simulate ledger lock clean
+.PHONY: run test test-service check install bench simulate ledger lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,18 @@ check: .venv/dev
 
 test: check
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/store tests/shell tests/security tests/promises
+
+# The unit in a real systemd: needs root and the Debian packages debootstrap and systemd-container. Once the tree is
+# there, `make test` boots it too.
+TREE := /var/tmp/triaged-service-tree
+
+test-service: .venv/dev $(TREE)
+	$(BIN)/pytest -q tests/promises/test_service_booted.py
+
+$(TREE):
+	rm -rf $@.new
+	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,procps,python3,python3-venv bookworm $@.new
+	mv $@.new $@
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
