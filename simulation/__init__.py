@@ -1,1 +1,1 @@
-"""A year of the desk in a minute: the composed desk lives a seeded story under a made-up clock, and is checked at each step."""
+"""A year in a minute: the composed desk lives a seeded story under a made-up clock, and is checked at each step."""

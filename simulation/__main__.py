@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,8 +14,9 @@ from pathlib import Path
 from simulation.author import write_story
 from simulation.events import Event
 from simulation.house import Setting, make_template
-from simulation.play import Failure, Played, Player, Story
+from simulation.play import Failure, Outcome, play
 from simulation.shrink import shrink
+from simulation.world import Played
 
 _YEAR = 365
 _TELL_EVERY = 5.0
@@ -24,7 +26,7 @@ def main() -> int:
     """Play seeds until they, or the time, are over; the exit status."""
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets must not depend on the run
         again = [sys.executable, "-m", "simulation", *sys.argv[1:]]
-        os.execve(sys.executable, again, os.environ | {"PYTHONHASHSEED": "0"})
+        return subprocess.run(again, env=os.environ | {"PYTHONHASHSEED": "0"}, check=False).returncode
     options = _options()
     with tempfile.TemporaryDirectory(prefix="triaged-simulation-") as name:
         folder = Path(name)
@@ -36,10 +38,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="play this seed only")
     parser.add_argument("--first", type=int, default=1, help="the first seed (1)")
     parser.add_argument("--seeds", type=int, default=50, help="how many seeds (50)")
-    parser.add_argument("--days", type=int, default=14, help="days of a story (14)")
+    parser.add_argument("--days", type=int, default=5, help="days of a story (5)")
     parser.add_argument("--years", type=int, default=0, help="years of a story, in place of days")
     parser.add_argument("--seconds", type=float, default=3600, help="begin no seed after so many seconds (3600)")
-    parser.add_argument("--shrink", type=float, default=120, help="seconds to spend on making a broken story short (120)")
+    parser.add_argument("--shrink", type=float, default=120, help="seconds to make a broken story short (120)")
     parser.add_argument("--keep-going", action="store_true", help="go on after a broken seed")
     options = parser.parse_args()
     options.days = options.years * _YEAR or options.days
@@ -74,24 +76,23 @@ class Session:
 
     def _seed(self, seed: int) -> None:
         events = write_story(seed, days=self._options.days)
-        played = self._play(seed, events)
+        outcome = self._play(seed, events)
         for name in ("steps", "rounds", "deaths", "receipts", "records", "mails"):
-            setattr(self._total, name, getattr(self._total, name) + getattr(played, name))
-        if played.failure is not None:
+            setattr(self._total, name, getattr(self._total, name) + getattr(outcome.played, name))
+        if outcome.failure is not None:
             self._broken.append(seed)
-            self._tell_failure(seed, events, played.failure)
+            self._tell_failure(seed, events, outcome.failure)
 
-    def _play(self, seed: int, events: Sequence[Event]) -> Played:
-        return Player(Story(seed, events), self._setting).play()
+    def _play(self, seed: int, events: Sequence[Event]) -> Outcome:
+        return play(seed, events, self._setting)
 
     def _tell(self, played: int) -> None:
         self._told, total = time.monotonic(), self._total
-        spent = self._told - self._begun
-        days = played * self._options.days
+        spent, days = self._told - self._begun, played * self._options.days
         print(
-            f"{played} seeds, {days} days in {spent:.0f} s ({days / spent:.1f} days a second): {total.receipts} receipts,"
-            f" {total.records} records, {total.mails} mails, {total.steps} checked steps, {total.deaths} deaths,"
-            f" {len(self._broken)} broken",
+            f"{played} seeds, {days} days in {spent:.0f} s, {days / time.process_time():.1f} days a second of computing:"
+            f" {total.receipts} receipts, {total.records} records, {total.mails} mails, {total.steps} checked steps,"
+            f" {total.deaths} deaths, {len(self._broken)} broken",
             flush=True,
         )
 

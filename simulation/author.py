@@ -16,8 +16,8 @@ from simulation.events import (
     MailRepeated,
     MailSent,
     Nature,
-    PolicyChanged,
     Point,
+    PolicyChanged,
     Posted,
     RelayFailed,
     Said,
@@ -29,10 +29,12 @@ from simulation.events import (
 from simulation.house import VARIANTS
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
+FIRING, ENDED = True, False
 AGENTS = ("ana", "ben", "chloe")
 PEOPLE = tuple(f"{name}@example.net" for name in ("dora", "emil", "frida", "gus", "hana", "ivo", "jo", "kim"))
 SUBJECTS = (
-    "The printer is out of toner", "VPN drops every hour", "Request: a new keyboard", "The web shop is down for everyone",
+    "The printer is out of toner", "VPN drops every hour", "Request: a new keyboard",
+    "The web shop is down for everyone",
     "Outlook is slow", "I cannot work, it is urgent", "No hurry: a question", "forgot my password", "What is this?",
 )  # fmt: skip
 KEYS = tuple(f"disk{number}" for number in range(6)) + tuple(f"probe{number}" for number in range(6))
@@ -92,22 +94,25 @@ class Author:
             self.events.append(MailRepeated(at + self._soon(HOUR), name, other))
         if nature in (Nature.PERSON, Nature.MACHINE, Nature.NULL):
             self._work(at, f"mail:{name}")
-            self._answers(at, name, sender, copies, to, subject)
+            self._answers(MailSent(at, name, sender, to, subject, nature=nature, copies=copies))
         if nature is Nature.PERSON and self._often(0.04):
             self._burst(at, sender)
 
-    def _answers(self, at: int, name: str, sender: str, copies: tuple[str, ...], to: str, subject: str) -> None:
+    def _answers(self, first: MailSent) -> None:
+        at, sender = first.at, first.sender
         while self._often(0.45):
             at += self._soon(self.chance.choice((HOUR, 6 * HOUR, 3 * DAY)))
-            who = self.chance.choice((sender, *copies, self.chance.choice(PEOPLE)))
+            who = self.chance.choice((sender, *first.copies, self.chance.choice(PEOPLE)))
             nature = Nature.MACHINE if sender == "robot@example.net" or self._often(0.1) else Nature.PERSON
             if nature is Nature.MACHINE:
                 who = "robot@example.net"
             way = self.chance.choice(tuple(Way))
             answer = f"m{next(self.names)}"
-            self.events.append(MailSent(at, answer, who, to, subject, "More.\n", nature, name, way))
+            self.events.append(
+                MailSent(at, answer, who, first.to, first.subject, "More.\n", nature, first.name, way)
+            )
             if self._often(0.2):
-                self.events.append(MailRepeated(at + self._soon(HOUR), answer, to))
+                self.events.append(MailRepeated(at + self._soon(HOUR), answer, first.to))
             if self._often(0.1):
                 self.events.append(Bounced(at + self._soon(HOUR), sender, self._often(0.3)))
 
@@ -122,12 +127,15 @@ class Author:
     def _work(self, at: int, thing: str) -> None:
         """What agents do about a record, in an order that a busy place has."""
         chance = self.chance
-        while self._often(0.75):
+        if self._often(0.7):
+            at += self._soon(5 * MINUTE)
+            self.events.append(Acted(at, chance.choice(AGENTS), chance.choice(("ack", "link", "assign")), thing, "ana"))
+        while self._often(0.7):
             at += self._soon(chance.choice((10 * MINUTE, HOUR, 8 * HOUR, 2 * DAY)))
             verb = chance.choices(
                 ("ack", "link", "assign", "note", "reply", "set", "wait", "resume", "restore", "resolve", "reopen",
                  "close", "merge"),
-                (4, 4, 3, 1, 3, 2, 3, 2, 2, 5, 2, 1, 1),
+                (4, 4, 3, 1, 3, 2, 3, 2, 2, 6, 2, 1, 1),
             )[0]  # fmt: skip
             other = {
                 "assign": lambda: chance.choice(AGENTS),
@@ -150,9 +158,9 @@ class Author:
         """One thing that fails once, or flaps."""
         chance = self.chance
         source = chance.choice(("prometheus", "prometheus", "pager"))
-        key, severity = chance.choice(KEYS), chance.choice(SEVERITIES)
+        key, severity = chance.choice(KEYS), chance.choices(SEVERITIES, (1, 2, 3, 2))[0]
         times = chance.randint(4, 12) if self._often(0.15) else chance.randint(1, 2)
-        if self._often(0.5):
+        if self._often(0.8):
             self._work(at, f"alert:{source}:{key}")
         for _ in range(times):
             length = self._soon(chance.choice((2 * MINUTE, 30 * MINUTE, 5 * HOUR)))
@@ -173,9 +181,9 @@ class Author:
         for when in fires:
             words += self._often(0.2)
             stronger = chance.choice(SEVERITIES) if self._often(0.1) else severity
-            self._post(when, source, Said(key, True, at, stronger, words))
+            self._post(when, source, Said(key, FIRING, at, stronger, words))
         for when in ends:
-            self._post(when, source, Said(key, False, at, severity, words))
+            self._post(when, source, Said(key, ENDED, at, severity, words))
 
     def _post(self, at: int, source: str, said: Said) -> None:
         more: tuple[Said, ...] = ()
@@ -187,9 +195,12 @@ class Author:
         """Everything fails at once."""
         for place in range(self.chance.randint(8, 30)):
             key = f"node{place}"
-            self.events.append(Posted(at + place, "prometheus", (Said(key, True, at, "critical"),)))
+            self.events.append(Posted(at + place, "prometheus", (Said(key, FIRING, at, "critical"),)))
+            if self._often(0.5):
+                who = self.chance.choice(AGENTS)
+                self.events.append(Acted(at + 60 * place, who, "link", f"alert:prometheus:{key}"))
             if self._often(0.8):
-                self.events.append(Posted(at + HOUR + place, "prometheus", (Said(key, False, at, "critical"),)))
+                self.events.append(Posted(at + HOUR + place, "prometheus", (Said(key, ENDED, at, "critical"),)))
 
     # ------------------------------------------------------------------ circumstances
 

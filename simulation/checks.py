@@ -14,6 +14,7 @@ from incidents.effects import AUTOMATIC, PAGES
 from kit.instants import from_micros, to_micros
 from rules.policy import Policy
 from simulation.events import MailSent, Way
+from simulation.letters import START
 from simulation.model import Fate, Model
 from simulation.relay import ScriptedRelay
 from simulation.watching import Moved, Watch
@@ -119,7 +120,7 @@ class Checks:
 
     def _timelines_fit(self, sight: Sight, moved: Moved) -> None:
         query = (
-            "SELECT t.subject, t.seq, t.kind, t.author, t.recorded_at, v.\"values\" AS said FROM timeline t"
+            'SELECT t.subject, t.seq, t.kind, t.author, t.recorded_at, v."values" AS said FROM timeline t'
             " JOIN timeline_values v ON v.subject = t.subject AND v.seq = t.seq WHERE t.rowid IN"
         )
         rows = sorted(sight.watch.among(query, moved.new("timeline")), key=lambda row: (row["subject"], row["seq"]))
@@ -169,7 +170,7 @@ class Checks:
             hold(row["status"] == wanted, "the newest episode counts", f"{row['key']} is {row['status']}, not {wanted}")
             hold((row["incident"] is not None) or not heard.started, "a fire has a record", row["key"])
             if heard.source != "pager":
-                episode = to_micros(_BEGIN + timedelta(seconds=heard.episode))
+                episode = to_micros(START + timedelta(seconds=heard.episode))
                 hold(row["episode"] == episode, "the newest episode counts", f"{row['key']} has another episode")
 
     # ------------------------------------------------------------------ what is told
@@ -234,7 +235,6 @@ class Checks:
 
 
 _DESK = {"support@example.com", "shop@example.com"}
-_BEGIN = datetime.fromisoformat("2026-01-05T00:00:00+00:00")
 
 
 # ---------------------------------------------------------------------- mails
@@ -244,7 +244,7 @@ def _root(sight: Sight, record: int) -> int:
     """The record that this one was merged into, or itself."""
     for _ in range(50):
         row = sight.watch.rows(
-            "SELECT l.\"to\" FROM links l JOIN incidents i ON i.id = l.\"from\""
+            'SELECT l."to" FROM links l JOIN incidents i ON i.id = l."from"'
             " WHERE l.\"from\" = ? AND l.relation = 'duplicate_of' AND i.resolution = 'duplicate'"
             " ORDER BY l.since DESC LIMIT 1",
             record,
@@ -376,8 +376,8 @@ def _target_entry(sight: Sight, row: sqlite3.Row, track: Track, said: Mapping[st
 
 
 _KINDS: Mapping[str, Callable[[Sight, sqlite3.Row, Track, Mapping[str, Any]], None]] = {
-    "changed": _changed, "moved": _changed, "acknowledged": _acknowledged_entry, "reopened": _reopened, "merged": _merged,
-    "escalated": _escalated, "target": _target_entry,
+    "changed": _changed, "moved": _changed, "acknowledged": _acknowledged_entry, "reopened": _reopened,
+    "merged": _merged, "escalated": _escalated, "target": _target_entry,
 }
 
 

@@ -155,8 +155,7 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class Struck(Event):
-    """The ``write``-th write from now on meets ``point``. ``whole``: the daemon dies, and not only the worker."""
+    """The ``write``-th write of the store from now on meets ``point``, whoever makes it."""
 
     write: int
     point: Point
-    whole: bool = False

@@ -199,9 +199,8 @@ class House:
 
     def _hire(self) -> None:
         self.owner = f"node.0.{self.lives}"
-        self.worker = Worker(
-            self.store, desk=self._present, config=self.config, owner=self.owner, parser=HereParser()  # type: ignore[arg-type] # fmt: skip
-        )
+        parser: Any = HereParser()
+        self.worker = Worker(self.store, desk=self._present, config=self.config, owner=self.owner, parser=parser)
 
     def _present(self) -> Desk:
         return self.desk

@@ -11,6 +11,8 @@ from kit.instants import stamp
 from simulation.events import MailSent, Nature, Said
 
 POISON = "poison"
+#: A Monday. Seconds of a story count from here.
+START = datetime.fromisoformat("2026-01-05T00:00:00+00:00")
 
 
 def message_id(name: str) -> str:
@@ -58,14 +60,14 @@ def write_report(about: str, recipient: str, *, name: str, hard: bool) -> bytes:
     ).encode()
 
 
-def write_group(said: Sequence[Said], start: datetime, at: datetime) -> bytes:
+def write_group(said: Sequence[Said], at: datetime) -> bytes:
     """A notification of Alertmanager."""
     alerts = [
         {
             "status": "firing" if one.firing else "resolved",
             "labels": {"alertname": one.key.title(), "service": _service(one.key), "severity": one.severity},
             "annotations": {"summary": f"{one.key} in state {one.words}"},
-            "startsAt": stamp(start + timedelta(seconds=one.episode)),
+            "startsAt": stamp(START + timedelta(seconds=one.episode)),
             "endsAt": "0001-01-01T00:00:00Z" if one.firing else stamp(at),
             "fingerprint": one.key,
         }

@@ -22,7 +22,7 @@ class Fate(StrEnum):
     LOOP = "loop"
     POISON = "poison"  # quarantine
     ALERTS = "alerts"
-    ANYTHING = "anything"  # the sender answered what the desk had not read yet
+    ANYTHING = "anything"  # it overtook what it belongs to on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Model:
     receipts: dict[int, Accepted] = field(default_factory=dict)
     keys: dict[str, Heard] = field(default_factory=dict)
     mails: dict[str, int] = field(default_factory=dict)  # the first receipt of a mail, by its name
+    answered: set[str] = field(default_factory=set)  # the names of mails that somebody answered
     machines: set[str] = field(default_factory=set)
 
     def accept(self, receipt: int, what: Accepted) -> None:
@@ -62,6 +63,8 @@ class Model:
         event = what.event
         if isinstance(event, MailSent):
             self.mails.setdefault(event.name, receipt)
+            if event.answers is not None:
+                self.answered.add(event.answers)
             if event.nature is Nature.MACHINE:
                 self.machines.add(event.sender)
         elif isinstance(event, Posted):
