@@ -172,7 +172,7 @@ def _as_given(path: Path) -> Path:
     """
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     given = Path(folder, f"{path.parent.name}_{path.name}") if folder else path
-    return given if given.is_file() else path
+    return given if os.access(given, os.R_OK) else path
 
 
 def domain(word: Word) -> str:
