@@ -25,11 +25,12 @@ _PRAGMAS = {
     "busy_timeout": 5000,  # milliseconds; only for strangers, our writers queue at the file lock
     "wal_autocheckpoint": 10_000,  # pages; maintenance checkpoints every second, this is the net
     "mmap_size": 0,  # a read error is an error, not a signal that kills the process
-    "cache_size": -32_768,  # KiB a connection
+    "cache_size": -16_384,  # KiB a connection; the system caches what does not fit
     "temp_store": 2,  # memory: the service may write nowhere else
     "foreign_keys": 0,  # the desk keeps rows together; checking each would cost what batches save
 }
-_POOL = {"pool_size": 4, "max_overflow": 4, "pool_timeout": 5, "pool_pre_ping": False}
+#: The connection used last is used next: its cache is warm, and the others' stay small.
+_POOL = {"pool_size": 4, "max_overflow": 4, "pool_timeout": 5, "pool_pre_ping": False, "pool_use_lifo": True}
 _SERVER_SETTINGS = "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 
 
