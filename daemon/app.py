@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -172,6 +173,7 @@ class App:
 
     def metrics_text(self) -> bytes:
         """The figures, as Prometheus reads them."""
+        self.metrics.ready(ready=self.health().ready)
         return self.metrics.render()
 
     def page_failed(self, number: str, error: Exception) -> None:
@@ -256,6 +258,8 @@ class App:
             beat(connection, self.node, utc_now())
 
     async def _gauges(self) -> float:
+        disk = await asyncio.to_thread(shutil.disk_usage, self.config.state)
+        self.metrics.disk(free=disk.free, total=disk.total)
         await asyncio.to_thread(self.metrics.refresh, self.store, utc_now())
         return GAUGES_EVERY.total_seconds()
 

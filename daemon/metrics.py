@@ -85,6 +85,15 @@ class Metrics:
         """The policy was read again."""
         self._gauge("config_last_reload_success").set(int(success))
 
+    def ready(self, *, ready: bool) -> None:
+        """Whether work is taken."""
+        self._gauge("ready").set(int(ready))
+
+    def disk(self, *, free: int, total: int) -> None:
+        """The room on the state folder's disk, in bytes."""
+        self._gauge("disk_free_bytes").set(free)
+        self._gauge("disk_free_ratio").set(free / total if total else 0)
+
     # ------------------------------------------------------------------ what workers report, and what the store holds
 
     def apply_report(self, report: Mapping[str, Any]) -> None:

@@ -150,6 +150,13 @@ SERIES = (
         name="config_last_reload_success", kind="gauge",
         help="1 when the policy in force is what the files say, 0 when they were refused.",
     ),
+    Series(name="ready", kind="gauge", help="1 while work is taken at the doors, 0 while senders are turned away."),
+    Series(
+        name="disk_free_bytes", kind="gauge", unit="bytes", help="Free on the disk of the state folder.",
+    ),
+    Series(
+        name="disk_free_ratio", kind="gauge", help="The part of the state folder's disk that is free, from 0 to 1.",
+    ),
     Series(
         name="build_info", kind="gauge", help="Always 1; the label says which version runs.",
         labels={"version": ("{version}",)},
