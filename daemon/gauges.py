@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, select, text
+from sqlalchemy import Connection, and_, bindparam, case, func, select, text
 
 from incidents.incident import OPEN_STATES
 from kit.instants import to_micros
@@ -28,10 +27,14 @@ _OPEN = (
     .where(incidents.c.closed_at.is_(None), incidents.c.state.in_(OPEN_STATES))
     .group_by(incidents.c.priority)
 )
+_STANDS = case(
+    (and_(targets.c.state == "running", targets.c.due_at <= bindparam("now")), "over"), else_=targets.c.state
+).label("stands")
 _CLOCKS = (
-    select(targets.c.name, targets.c.state, targets.c.due_at)
+    select(targets.c.name, _STANDS, func.count())
     .join(incidents, incidents.c.id == targets.c.subject)
     .where(and_(incidents.c.closed_at.is_(None), targets.c.state.in_(("running", "paused"))))
+    .group_by(targets.c.name, _STANDS)
 )
 _MICRO = 1e-6
 
@@ -59,10 +62,9 @@ def read_standing(connection: Connection, now: datetime) -> Standing:
     waits = [since for since in (fresh_since, held_since) if since is not None]
     due = select(func.min(targets.c.next_at)).where(_TIMED, targets.c.lease_owner.is_(None))
     unsent = select(func.min(outbox.c.created_at)).where(_TIMED)
-    clocks: Counter[tuple[str, ...]] = Counter(
-        (name, "over" if state == "running" and due_at <= instant else state)
-        for name, state, due_at in connection.execute(_CLOCKS)
-    )
+    clocks: dict[tuple[str, ...], int] = {
+        (name, state): count for name, state, count in connection.execute(_CLOCKS, {"now": instant})
+    }
     return Standing(
         inbox_waiting=fresh + held,
         inbox_oldest_seconds=_age(min(waits, default=None), instant),
