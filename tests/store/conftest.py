@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from ingest.parser import ParseFailed
 
 from daemon.acts import Acts
 from daemon.desks import make_desk
@@ -22,6 +23,8 @@ from desk.context import Desk
 from desk.receive import Receipt, mail_receipt_key
 from incidents.signal import Mail
 from ingest.formats import mail as mail_format
+from ingest.parser import ParseFailed
+from store.audit import make_checkpoint
 from store.engine import Store
 from store.receipts import keep_receipts, pack
 
@@ -115,3 +118,33 @@ def again(running: Running) -> Callable[[str], Running]:
     return make
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database beside the one under test, with nothing in it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/other/triaged.db"
+    url: str = request.getfixturevalue("empty_postgresql_url")
+    return url
+
+
+@pytest.fixture
+def lived(running: Running) -> Running:
+    """A desk in the middle of its day: alerts, a mail, things told, things that wait."""
+    alerts = [
+        {
+            "status": "firing", "labels": {"alertname": name, "severity": "critical"}, "annotations": {},
+            "startsAt": "2026-11-23T11:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "fingerprint": name * 8,
+        }
+        for name in ("aa", "bb")
+    ]  # fmt: skip
+    body = json.dumps({"version": "4", "groupKey": "{}", "alerts": alerts}).encode()
+    running.post(body)
+    running.post(body)
+    running.mail(b"From: ann@example.com\r\nSubject: dark\r\nMessage-ID: <1@x>\r\n\r\nIt is d\xc3\xb6rk.\r\n")
+    running.work()
+    running.wait(minutes=20)
+    running.fire()
+    running.post(body)  # waits for its turn
+    with running.store.writing() as connection:
+        make_checkpoint(connection, running.now)
+    return running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import stat
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from store.audit import make_checkpoint, verify
+from store.audit import verify
 from store.backup import Exists, WrongBackup, make_backup, open_backup, restore_backup
 from store.copying import NotEmpty
 from store.counters import reserve
@@ -36,38 +35,6 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 def _quiet(done: int, total: int) -> None:
     assert 0 <= done <= total
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database beside the one under test, with nothing in it."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/other/triaged.db"
-    url: str = request.getfixturevalue("empty_postgresql_url")
-    return url
-
-
-@pytest.fixture
-def lived(running: Any) -> Any:
-    """A desk in the middle of its day: alerts, a mail, things told, things that wait."""
-    alerts = [
-        {
-            "status": "firing", "labels": {"alertname": name, "severity": "critical"}, "annotations": {},
-            "startsAt": "2026-11-23T11:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "fingerprint": name * 8,
-        }
-        for name in ("aa", "bb")
-    ]  # fmt: skip
-    body = json.dumps({"version": "4", "groupKey": "{}", "alerts": alerts}).encode()
-    running.post(body)
-    running.post(body)
-    running.mail(b"From: ann@example.com\r\nSubject: dark\r\nMessage-ID: <1@x>\r\n\r\nIt is d\xc3\xb6rk.\r\n")
-    running.work()
-    running.wait(minutes=20)
-    running.fire()
-    running.post(body)  # waits for its turn
-    with running.store.writing() as connection:
-        make_checkpoint(connection, running.now)
-    return running
 
 
 def contents_of(store: Store) -> dict[str, set[Any]]:
