@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from benchmarks.desk import temporary_folder
@@ -22,6 +23,7 @@ def machine(effort: Effort, console: Console) -> Iterator[Measured]:
     """Flushes and commits a second."""
     del effort
     console.print(f"  {os.cpu_count()} processors, {_processor()}, Python {platform.python_version()}")
+    yield Measured("machine", "processors busy with other work", _busy_elsewhere(), "", more={"load": os.getloadavg()})
     with temporary_folder("machine") as folder:
         with (folder / "probe").open("wb", buffering=0) as probe:
             yield Measured("machine", "append 4 KB and fsync", _rate(partial(_append, probe.fileno())), "1/s")
@@ -33,6 +35,15 @@ def machine(effort: Effort, console: Console) -> Iterator[Measured]:
             what = f"SQLite, WAL and FULL, {rows} rows a commit"
             yield Measured("machine", what, _rate(partial(_commit, database, rows)) * rows, "rows/s")
         database.close()
+
+
+def _busy_elsewhere() -> float:
+    """How many processors others use while we wait; beyond a tenth of one, rates are too low and latencies too long."""
+    before = psutil.cpu_times()
+    time.sleep(_SECONDS)
+    after = psutil.cpu_times()
+    idle = (after.idle - before.idle) + (after.iowait - before.iowait)
+    return max((os.cpu_count() or 1) - idle / _SECONDS, 0.0)
 
 
 def _rate(do: Callable[[], None]) -> float:

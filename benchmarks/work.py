@@ -72,6 +72,11 @@ class Offer:
     each: int
     send: Callable[[float, float], Sent]
 
+    def warm(self) -> None:
+        """A second of it: statements are compiled, caches filled, and what will repeat is known."""
+        self.send(100, 1.2)
+        self.desk.wait_worked()
+
     def at(self, rate: float, seconds: float, console: Console) -> Offered:
         """Offer ``rate`` items a second, tell what the backlog did, and wait until all is worked."""
         before = self.desk.stages()
@@ -132,7 +137,7 @@ def p3(effort: Effort, console: Console) -> Iterator[Measured]:
     ):
         with running_desk() as desk:
             offer = alerts(desk, kind, pool=pool)
-            offer.at(1_000, 1.2, console)  # statements are compiled, caches filled, and what repeats is known
+            offer.warm()
             sustained = offer.climb(rates, effort.seconds * 3, console)
         best = sustained[-1] if sustained else None
         more = {"stages": best.stages, "p99_ms": best.sent.percentile(0.99)} if best else {}
@@ -148,7 +153,7 @@ def p4(effort: Effort, console: Console) -> Iterator[Measured]:
     """At 1,000 alerts a second: how long until yes, and until worked."""
     with running_desk() as desk:
         offer = alerts(desk, "distinct")
-        offer.at(1_000, 1.2, console)
+        offer.warm()
         with Watch(desk, 0.002) as watch:
             sent = offer.send(1_000 / BATCH, effort.seconds * 3)
             desk.wait_worked()
@@ -175,7 +180,7 @@ def p6(effort: Effort, console: Console) -> Iterator[Measured]:
     """Mails worked to an incident with its acknowledgement in the outbox, while they arrive."""
     with running_desk() as desk:
         offer = mails(desk)
-        offer.at(20, 1, console)
+        offer.warm()
         sustained = offer.climb((100, 200, 400, 700), effort.seconds * 3, console)
         told = desk.count("outbox", "kind = 'acknowledgement' AND state <> 'suppressed'")
     best = sustained[-1] if sustained else None
