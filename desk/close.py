@@ -51,6 +51,8 @@ def merge(
         links=[Link(incident.id, into.id, "duplicate_of", at, by.person, reason)],
     )  # fmt: skip
     joined = [] if incident.requester is None else [Participant(into.id, incident.requester, "", "watcher", at)]
+    if incident.mailbox is not None and incident.mailbox != into.mailbox:  # answers still go to its address (A28)
+        joined.append(Participant(into.id, 0, incident.mailbox, "watcher", at))
     taken = replace(into, firing=into.firing + incident.firing)
     here = Change(
         taken, at, entries=[Entry(EntryKind.MERGED, by.person, {**said, "from": incident.id}, at)], participants=joined

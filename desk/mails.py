@@ -171,8 +171,8 @@ def _open(working: Working, letter: Letter, thread: Thread | None, *, relation: 
     by_machine = is_automatic(mail, letter.mailbox)
     opening = Opening(
         facts_of_mail(mail, source=arrival.source, recipient=recipient, at=arrival.received_at), mail.subject,
-        _author(working, letter), {"receipt": arrival.id}, requester=None if by_machine else letter.sender, mailbox=letter.mailbox.name,
-        message_id=mail.message_id, links=links,
+        _author(working, letter), {"receipt": arrival.id}, requester=None if by_machine else letter.sender,
+        mailbox=letter.mailbox.name, message_id=mail.message_id, links=links,
     )  # fmt: skip
     incident = open_record(working, opening)
     joined = [*_copied(working, letter, incident)]

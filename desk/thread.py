@@ -127,11 +127,12 @@ def _by_subject_tag(working: Working, mail: Mail, sender: Person | None) -> Thre
 
 
 def _addressed_elsewhere(working: Working, record: Incident, mail: Mail) -> bool:
-    """Whether a mail went to another desk address than the record's own, and not to it as well (A20, A30)."""
+    """Whether a mail went to another desk address, and to none that the record is at home or watched at (A20, A30)."""
     parsed = [parse_address(recipient) for recipient in mail.recipients]
     mailboxes = {working.desk.mailbox_at(one.normal) for one in parsed if one is not None} - {None}
-    own = record.mailbox or next(iter(working.desk.addresses.values()), None)
-    return bool(mailboxes) and own not in mailboxes
+    watching = {team for person, team, role in working.participants[record.id] if role == "watcher" and not person}
+    own = {record.mailbox or next(iter(working.desk.addresses.values()), None), *watching}
+    return bool(mailboxes) and not own & mailboxes
 
 
 _PREFIX = re.compile(r"^\s*(?:(?:re|aw|fwd?|wg|sv|vs|antw|tr|rif|odp|ynt)(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)

@@ -47,10 +47,13 @@ class Table:
     working: Working
     receipts: Any = field(default_factory=lambda: count(1))
 
-    def lay(self, *items: Item, source: str = "prometheus", at: datetime = NOON, key: bytes | None = None) -> int:
+    def lay(
+        self, *items: Item, source: str = "prometheus", at: datetime = NOON, key: bytes | None = None,
+        mailbox: str = "support",
+    ) -> int:  # fmt: skip
         """One receipt with these items; its id."""
         number = int(next(self.receipts))
-        envelope = {"mailbox": "support", "to": ["support@example.com"], "from": "ann@example.com"}
+        envelope = {"mailbox": mailbox, "to": ["support@example.com"], "from": "ann@example.com"}
         take(self.working, [Arrival(number, source, at, items, envelope, key)])
         return number
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from desk.acknowledge import acknowledge
 from desk.apply import apply
 from desk.close import merge
+from desk.context import Desk
 from desk.errors import NoSuchMove
 from desk.reopen import reopen
 from desk.restore import Resolution, resolve, restore
@@ -98,3 +100,22 @@ def test_who_has_a_record_is_not_paged_when_it_gets_worse(
     table.lay(alert(hint="sev1", title="DiskFull on web1, worse"))
     assert table.only().priority == "P1"
     assert not table.told("escalation")
+
+
+def test_an_answer_to_the_address_of_a_merged_record_joins_the_one_it_went_into(
+    table: Any, alert: Callable[..., Alert], mail: Callable[..., Mail], make_desk: Callable[..., Desk], policy: Policy
+) -> None:
+    """A28 beside A20: the address that the mail first went to is no other address."""
+    other = replace(policy, mailboxes={**policy.mailboxes, "shop": replace(policy.mailboxes["support"], name="shop")})
+    addresses = {"support@example.com": "support", "shop@example.com": "shop"}
+    table.working.desk = replace(make_desk(other), addresses=addresses)
+    table.lay(alert())
+    into = table.only()
+    table.lay(mail(message_id="1@example.org", recipients=("shop@example.com",)), mailbox="shop")
+    away = next(one for one in table.records() if one.id != into.id)
+    closed, here = merge(away, into=into, by=LEAD, at=NOON, policy=other, reason="the same")
+    for change in (here, closed):
+        apply(table.working, change)
+    answer = mail("Re: blank", in_reply_to="1@example.org", recipients=("shop@example.com",))
+    table.lay(answer, mailbox="shop")
+    assert table.dispositions()[-1] == "folded"
