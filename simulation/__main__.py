@@ -90,7 +90,7 @@ class Session:
         self._told, total = time.monotonic(), self._total
         spent, days = self._told - self._begun, played * self._options.days
         print(
-            f"{played} seeds, {days} days in {spent:.0f} s, {days / time.process_time():.1f} days a second of computing:"
+            f"{played} seeds, {days} days in {spent:.0f} s, {days / time.process_time():.1f} days a CPU second:"
             f" {total.receipts} receipts, {total.records} records, {total.mails} mails, {total.steps} checked steps,"
             f" {total.deaths} deaths, {len(self._broken)} broken",
             flush=True,

@@ -30,6 +30,8 @@ from simulation.house import VARIANTS
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 FIRING, ENDED = True, False
+#: How many mails begin in a working day of a story that is longer than this.
+CALM, CALM_FROM_DAYS = 0.8, 60
 AGENTS = ("ana", "ben", "chloe")
 PEOPLE = tuple(f"{name}@example.net" for name in ("dora", "emil", "frida", "gus", "hana", "ivo", "jo", "kim"))
 SUBJECTS = (
@@ -213,8 +215,8 @@ class Author:
             self.events.append(Left(at, chance.choice(PEOPLE), at + chance.randint(1, 14) * DAY, self._often(0.7)))
         if self._often(0.3):
             trouble = chance.choice(tuple(Trouble))
-            longest = 8 * HOUR if trouble is Trouble.REFUSED else HOUR
-            self.events.append(RelayFailed(at, trouble, at + self._soon(chance.choice((5 * MINUTE, longest)))))
+            lengths = (5 * MINUTE, HOUR, 8 * HOUR, 2 * DAY) if trouble is Trouble.REFUSED else (5 * MINUTE, HOUR)
+            self.events.append(RelayFailed(at, trouble, at + self._soon(chance.choice(lengths))))
         if self._often(0.15):
             self.events.append(ClockJumped(day + chance.randrange(DAY), chance.choice((-HOUR, HOUR))))
         if self._often(0.07):
@@ -226,6 +228,6 @@ class Author:
 
 
 def write_story(seed: int, *, days: int) -> list[Event]:
-    """The story of a seed."""
+    """The story of a seed: a busy desk for some days, a calm one for longer."""
     chance = random.Random(seed)
-    return Author(chance, days).write(chance.choice((1.0, 3.0, 6.0)))
+    return Author(chance, days).write(chance.choice((1.0, 3.0, 6.0)) if days < CALM_FROM_DAYS else CALM)

@@ -13,7 +13,7 @@ from typing import Any
 from incidents.effects import AUTOMATIC, PAGES
 from kit.instants import from_micros, to_micros
 from rules.policy import Policy
-from simulation.events import MailSent, Way
+from simulation.events import MailSent
 from simulation.letters import START
 from simulation.model import Fate, Model
 from simulation.relay import ScriptedRelay
@@ -45,7 +45,11 @@ def hold(truth: object, invariant: str, what: str) -> None:
 
 @dataclass
 class Track:
-    """What the timeline of one record told so far. ``told`` is the last escalation, by round and step."""
+    """What the timeline of one record told so far.
+
+    ``told`` is the last escalation by round and step, ``runs`` how often a path began. ``by_hand``: people brought it
+    back, so that it may be open while none of its alerts fires.
+    """
 
     seq: int = 0
     state: str | None = None
@@ -53,7 +57,8 @@ class Track:
     told: tuple[int, int] | None = None
     runs: int = 0
     breached: set[str] = field(default_factory=set)
-    human_after_alert: bool = False
+    by_hand: bool = False
+    reopened: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,12 @@ class Checks:
             "SELECT count(*) FROM fold_keys WHERE incident = ? AND status = 'firing'", row["id"]
         )
         hold(row["firing"] == firing, "firing keys are counted", f"{name} says {row['firing']}, {firing} fire")
+        open_without_end = firing == 0 and row["state"] in OPEN[:4] and not track.by_hand
+        if open_without_end:
+            ended = sight.watch.value(
+                "SELECT 1 FROM fold_keys WHERE incident = ? AND status = 'resolved' LIMIT 1", row["id"]
+            )
+            hold(not ended, "all its alerts ended, so it is restored", f"{name} is {row['state']}")
         _clocks_fit(sight, row, track)
 
     # ------------------------------------------------------------------ keys
@@ -190,6 +201,8 @@ class Checks:
             if row["state"] == "delivered":
                 times = sight.relay.answered[row["message_id"]]
                 hold(1 <= times <= 1 + sight.deaths, "handed over once", f"outbox {row['id']}: {times} times")
+            if row["state"] == "superseded":
+                _newer_tells(sight, row)
             self._outbox[row["id"]] = row
             notices |= {number: None for number in (row["notice"],) if number is not None}
             notices |= {row["id"]: None} if row["kind"] == "notice" else {}
@@ -268,7 +281,7 @@ def _acknowledged(sight: Sight, row: sqlite3.Row) -> None:
     )
     if what.by_machine:
         return
-    hold(found, "who writes hears of it", f"record {row['incident']} was opened and nobody told")
+    hold(found == 1, "who writes hears of it once", f"record {row['incident']}: {found} acknowledgements")
 
 
 def _answers(sight: Sight, row: sqlite3.Row) -> None:
@@ -283,9 +296,8 @@ def _answers(sight: Sight, row: sqlite3.Row) -> None:
     hold(row["disposition"] == "opened", "an answer finds its record", f"signal {row['id']}: {row['disposition']}")
     linked = sight.watch.rows('SELECT "to", relation FROM links WHERE "from" = ?', row["incident"])
     roots = {_root(sight, link["to"]) for link in linked}
-    guess = what.event.way is Way.SUBJECT
     hold(root in roots, "an answer finds its record", f"record {row['incident']} knows nothing of {root}")
-    if what.event.way is Way.ADDRESS and not guess:
+    if "+" in what.event.to:
         closed = any(link["relation"] == "follow_up_of" for link in linked)
         hold(closed, "an answer finds its record", f"record {row['incident']} was opened beside {root}")
 
@@ -329,6 +341,7 @@ def _move(sight: Sight, row: sqlite3.Row, track: Track, before: str, after: str)
     hold(was == before, "legal moves only", f"{name}, but it was {was}")
     hold(sight.policy.lifecycles[kind].move(before, after), "legal moves only", name)
     track.state = after
+    track.by_hand = track.by_hand and after in OPEN[:4]
 
 
 def _acknowledged_entry(sight: Sight, row: sqlite3.Row, track: Track, said: Mapping[str, Any]) -> None:
@@ -339,6 +352,8 @@ def _acknowledged_entry(sight: Sight, row: sqlite3.Row, track: Track, said: Mapp
 
 
 def _reopened(sight: Sight, row: sqlite3.Row, track: Track, said: Mapping[str, Any]) -> None:
+    track.reopened += 1
+    track.by_hand = True
     if said["state"]["before"] != "restored":
         track.acknowledged = False
     _move(sight, row, track, said["state"]["before"], said["state"]["after"])
@@ -346,6 +361,7 @@ def _reopened(sight: Sight, row: sqlite3.Row, track: Track, said: Mapping[str, A
 
 def _merged(sight: Sight, row: sqlite3.Row, track: Track, said: Mapping[str, Any]) -> None:
     del sight, row
+    track.by_hand = True
     if "into" in said:
         track.state = "closed"
 
@@ -360,6 +376,11 @@ def _escalated(sight: Sight, row: sqlite3.Row, track: Track, said: Mapping[str, 
             "SELECT count(*) FROM targets WHERE subject = ? AND name LIKE 'escalation.%'", row["subject"]
         )
         hold(track.runs <= (runs or 0), "each step fires once", f"{name} after {track.told}")
+        before = (said["round"], 0)
+    else:
+        before = track.told
+    skipped = said["step"] - 1 - (before[1] if before[0] == said["round"] else 0)
+    hold(len(said["missed"]) == skipped, "a missed step is told", f"{name} after {before} missed {said['missed']}")
     track.told = place
     for person in said["told"]:
         page = sight.watch.value(
@@ -418,6 +439,15 @@ def _goes_on(before: sqlite3.Row, after: sqlite3.Row) -> None:
     hold(before["message_id"] == after["message_id"], "one Message-ID", name)
     fixed = before["bytes"] is None or before["bytes"] == after["bytes"]
     hold(fixed, "equal bytes", f"{name} has other bytes now")
+
+
+def _newer_tells(sight: Sight, row: sqlite3.Row) -> None:
+    newer = sight.watch.value(
+        "SELECT 1 FROM outbox WHERE subject = ? AND person = ? AND kind = 'status' AND id <> ? AND created_at >= ?"
+        " AND state IN ('waiting', 'ready', 'delivered', 'dead') LIMIT 1",
+        row["subject"], row["person"], row["id"], row["created_at"],
+    )  # fmt: skip
+    hold(newer, "news is overtaken by newer news only", f"outbox {row['id']} is superseded by nothing")
 
 
 def _notice_tells(sight: Sight, notice: int) -> None:
