@@ -36,11 +36,12 @@ class Broken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked, and the first thing that does not hold."""
+    """What was checked, and the first thing that does not hold. ``tombstones``: chains that retention removed."""
 
     entries: int
     erased_fields: int
     checkpoints: int
+    tombstones: int
     first_broken: Broken | None
 
 
@@ -58,7 +59,7 @@ def verify(connection: Connection, subject: int | None = None, since: datetime |
     counted, checkpoint = _verify_checkpoints(connection, scope)
     found = [one for one in (broken, *_lost(connection, scope), checkpoint) if one is not None]
     found.sort(key=lambda one: (not one.subject, one.subject, one.seq))
-    return Verified(entries, erased, counted, found[0] if found else None)
+    return Verified(entries, erased, counted, _count_tombstones(connection, scope), found[0] if found else None)
 
 
 # ---------------------------------------------------------------------- entries
@@ -188,8 +189,9 @@ def _ownerless(connection: Connection, scope: Scope) -> Broken | None:
 def _off_checkpoint(connection: Connection, scope: Scope) -> Broken | None:
     """A head that a checkpoint saw and that is no more; only retention may remove a chain, and leaves a tombstone."""
     head = and_(timeline.c.subject == checkpoint_heads.c.subject, timeline.c.seq == checkpoint_heads.c.seq)
+    same = and_(tombstones.c.seq == checkpoint_heads.c.seq, tombstones.c.hash == checkpoint_heads.c.hash)
     buried = exists().where(
-        tombstones.c.subject == checkpoint_heads.c.subject, tombstones.c.seq >= checkpoint_heads.c.seq
+        tombstones.c.subject == checkpoint_heads.c.subject, or_(tombstones.c.seq > checkpoint_heads.c.seq, same)
     )
     query = select(checkpoint_heads, timeline.c.hash.label("present"))
     query = query.join_from(checkpoint_heads, timeline, head, isouter=True)
@@ -202,6 +204,14 @@ def _off_checkpoint(connection: Connection, scope: Scope) -> Broken | None:
         return None
     what = "is gone" if row.present is None else "is another one"
     return Broken(row.subject, row.seq, f"the entry that checkpoint {row.checkpoint} saw {what}")
+
+
+def _count_tombstones(connection: Connection, scope: Scope) -> int:
+    """Chains that retention removed."""
+    query = select(func.count()).select_from(tombstones).where(_within(scope, tombstones.c.subject))
+    if scope.since is not None:
+        query = query.where(tombstones.c.at >= to_micros(scope.since))
+    return connection.execute(query).scalar_one()
 
 
 def _within(scope: Scope, subject: ColumnElement[int]) -> ColumnElement[bool]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 
 from desk.receive import Kept, Receipt
 from kit.instants import to_micros
 from store.bulk import Row, add_rows, write_rows
 from store.counters import reserve
-from store.errors import Absent
+from store.errors import Absent, Rejected
 from store.tables.receipts import contents, receipts
 from store.write import Writable
 
@@ -88,9 +88,20 @@ def keep_receipts(connection: Connection, packed: Sequence[Packed]) -> list[Kept
     if connection.dialect.name != "sqlite":
         rows.sort(key=_by_key)
     kept = add_rows(connection, _KEEP_RECEIPT, rows)
+    _check_parts(connection, packed)
     if kept == len(packed):
         return [Kept(number, repeated=False) for number in ids]
     return _answers(connection, ids, packed)
+
+
+def _check_parts(connection: Connection, packed: Sequence[Packed]) -> None:
+    """Bodies of several parts were kept before: they must be whole still, for retention may have swept them since."""
+    for one in packed:
+        if one.parts:
+            continue
+        parts = select(contents.c.part).where(contents.c.hash == one.content).with_for_update(read=True, key_share=True)
+        if len(connection.execute(parts).all()) * PART_BYTES < len(one.receipt.body):
+            raise Rejected("Parts of a body were swept up before their receipt came; it is to be sent again.")
 
 
 def _answers(connection: Connection, ids: range, packed: Sequence[Packed]) -> list[Kept]:
@@ -115,6 +126,12 @@ def find_receipt(connection: Connection, receipt: Receipt) -> int | None:
             receipts.c.received_at == to_micros(receipt.received_at),
         )  # fmt: skip
     return connection.execute(query.limit(1)).scalar()
+
+
+def has_body(connection: Connection, number: int) -> bool:
+    """Whether a receipt's bytes are there still; retention deletes them after their time."""
+    there = exists().where(contents.c.hash == receipts.c.content, contents.c.part == 0)
+    return connection.execute(select(receipts.c.id).where(receipts.c.id == number, there)).first() is not None
 
 
 def load_bodies(connection: Connection, wanted: Iterable[Bodied]) -> dict[int, bytes]:

@@ -13,6 +13,7 @@ from daemon.clock import utc_now
 from daemon.example import write_example
 from daemon.state import StateFolder
 from store.nodes import beat
+from store.retention import retention_round
 
 
 def _new_desk(tmp_path: Path) -> str:
@@ -119,3 +120,24 @@ def test_a_configuration_with_mistakes_is_told_as_everywhere(shell: Any, tmp_pat
     for words in (["backup", "x"], ["restore", "x"], ["copy", "--to", "x"]):
         result = shell.triaged(*words, "-c", str(broken))
         assert (result.exit_code, "nonsense" in result.stderr) == (78, True)
+
+
+def test_a_receipt_whose_bytes_are_gone_is_not_replayed(shell: Any) -> None:
+    """Fault 114: it stays in quarantine, and the operator is told what can still be done."""
+    shell.post({"nonsense": True})
+    with shell.store.writing() as connection:
+        connection.exec_driver_sql("UPDATE receipts SET state = 'quarantined', error = 'odd', received_at = 0")
+    assert retention_round(shell.store, utc_now(), pause=lambda _: None) is not None
+    assert "deleted when their time was over" in shell.refused("signal", "replay", "receipt:1")
+    assert shell.json("signal", "show", "receipt:1")["state"] == "quarantined"
+    shell.ok("signal", "discard", "receipt:1", "--reason", "too old")
+
+
+def test_verify_names_the_tombstones_of_retention(busy_shell: Any) -> None:
+    with busy_shell.store.writing() as connection:
+        connection.exec_driver_sql("UPDATE incidents SET closed_at = 0 WHERE number = 1003")
+        connection.exec_driver_sql("UPDATE fold_keys SET last_seen_at = 0")
+    assert retention_round(busy_shell.store, utc_now(), pause=lambda _: None) is not None
+    assert busy_shell.json("audit", "verify")["tombstones"] == 1
+    assert "tombstones     1" in busy_shell.ok("audit", "verify")
+    assert busy_shell.json("signal", "reconcile")["differences"] == []

@@ -63,7 +63,7 @@ def test_numbers_go_on_where_they_stood(store: Store, target_url: str, used: int
     with store.writing() as connection:
         for name in ("record", "number"):
             if used:
-                reserve(connection, name, used)  # type: ignore[arg-type] # two of its words
+                reserve(connection, name, used)
     copy_store(store, target_url, _quiet)
     with closing(open_store(target_url)) as moved, moved.writing() as connection:
         assert list(reserve(connection, "record", 1)) == [used + 1]

@@ -70,6 +70,7 @@ def _shape(verified: Verified, ref: str | None) -> dict[str, Any]:
         "entries": verified.entries,
         "erased_fields": verified.erased_fields,
         "checkpoints": verified.checkpoints,
+        "tombstones": verified.tombstones,
         "first_broken": None
         if broken is None
         else {"subject": broken.subject or None, "ref": ref, "seq": broken.seq, "what": broken.what},
@@ -82,6 +83,7 @@ def _say(verified: Verified, ref: str | None) -> None:
         ("entries", str(verified.entries)),
         ("erased fields", str(verified.erased_fields)),
         ("checkpoints", str(verified.checkpoints)),
+        ("tombstones", str(verified.tombstones)),
         ("first broken", "none" if broken is None else f"{_place(verified, ref)}: {broken.what}"),
     ])  # fmt: skip
     if broken is not None:

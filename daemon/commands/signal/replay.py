@@ -14,10 +14,16 @@ from daemon.commands.signal.show import load_signal
 def replay(session: Session, *, name: NameArgument) -> None:
     """Take a receipt out of quarantine and try it again, as if it had just come."""
     from daemon.commands.shapes import receipt_shape
+    from store.receipts import has_body
     from store.steering import replay_receipt
 
     number = quarantined(session, name)
     with session.store.writing() as connection:
+        if not has_body(connection, number):
+            raise Refused(
+                f"The raw bytes of receipt {number} were deleted when their time was over, so there is nothing to "
+                "replay; `triagectl signal discard` closes it"
+            )
         done = replay_receipt(connection, number)
     if not done:
         raise Refused(f"Receipt {number} left the quarantine meanwhile; nothing was changed")

@@ -1,0 +1,362 @@
+"""What is past its class goes, in small steps, and every proof holds afterwards. Fault 114, 8-practice A.5."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from desk.receive import Receipt
+from kit.instants import to_micros
+from store import retention
+from store.audit import make_checkpoint, verify
+from store.emptying import drop_parts, find_unneeded, newest_seen, pieces
+from store.engine import Store, open_store
+from store.errors import Rejected
+from store.receipts import PART_BYTES, Packed, has_body, keep_parts, keep_receipts, pack
+from store.reconcile import reconcile
+from store.retention import DEFAULTS, Retention, retention_round
+from store.tables.incidents import assessments, incidents
+from store.tables.instance import sweeps
+from store.tables.outbox import budgets, deliveries, outbox
+from store.tables.receipts import contents, receipts
+from store.tables.signals import fold_keys, signals
+from store.tables.targets import targets
+from store.tables.timeline import timeline, timeline_values, tombstones
+
+DAY = timedelta(days=1)
+
+
+def _sweep(running: Any, **more: Any) -> dict[str, int]:
+    """One round; what it deleted."""
+    done = retention_round(running.store, running.now, pause=lambda _: None, **more)
+    assert done is not None
+    return dict(done)
+
+
+def _count(store: Store, table: Any) -> int:
+    with store.reading() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def _proved(store: Store) -> Any:
+    """Chain and books are right; what was verified."""
+    with store.reading() as connection:
+        verified, reconciled = verify(connection), reconcile(connection)
+    assert verified.first_broken is None
+    assert reconciled.differences == []
+    return verified
+
+
+def _bodies(store: Store) -> set[int]:
+    with store.reading() as connection:
+        return {row.id for row in connection.execute(select(receipts.c.id)) if has_body(connection, row.id)}
+
+
+def _alerts(*names: str) -> bytes:
+    return json.dumps({"version": "4", "groupKey": "{}", "alerts": [
+        {
+            "status": "firing", "labels": {"alertname": name}, "annotations": {}, "fingerprint": name * 8,
+            "startsAt": "2026-11-23T11:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+        }
+        for name in names
+    ]}).encode()  # fmt: skip
+
+
+def _close_all(running: Any) -> None:
+    """As if somebody had resolved them, and the time for second thoughts were over."""
+    with running.store.writing() as connection:
+        make_checkpoint(connection, running.now)
+        connection.execute(update(incidents).values(state="closed", closed_at=to_micros(running.now)))
+
+
+# ---------------------------------------------------------------------- raw bytes
+
+
+def test_bytes_of_a_repeated_state_go_after_a_day_and_others_stay(running: Any) -> None:
+    """The same bytes as those that opened a record stay as long as these."""
+    running.post(_alerts("aa"))
+    running.post(_alerts("bb"))
+    running.work()
+    running.post(_alerts("aa"))  # shares its bytes with the first
+    running.post(_alerts("aa", "bb"))  # has bytes of its own, and tells nothing new
+    running.work()
+    running.wait(hours=23)
+    assert _sweep(running).get("contents", 0) == 0
+    running.wait(hours=25)
+    assert _sweep(running)["contents"] == 1
+    assert _bodies(running.store) == {1, 2, 3}
+    _proved(running.store)
+
+
+def test_all_bytes_go_after_thirteen_months_and_envelopes_with_them(running: Any) -> None:
+    running.mail(b"From: ann@example.com\r\nSubject: dark\r\nMessage-ID: <1@x>\r\n\r\nIt is dark.\r\n")
+    running.work()
+    running.wait(days=394)
+    assert "contents" not in _sweep(running)
+    running.wait(days=2)
+    done = _sweep(running)
+    assert (done["contents"], done["envelopes"]) == (1, 1)
+    with running.store.reading() as connection:
+        assert connection.execute(select(receipts.c.envelope)).scalars().all() == ["{}"]
+    assert _count(running.store, incidents) == 1
+    _proved(running.store)
+
+
+def test_what_waits_keeps_its_bytes_however_old_it_is(running: Any) -> None:
+    running.post(_alerts("aa"))
+    running.wait(days=500)
+    _sweep(running)
+    assert _bodies(running.store) == {1}
+    running.work()
+    assert len(running.records()) == 1
+
+
+def test_bytes_that_no_receipt_followed_go_at_once(running: Any) -> None:
+    """A mail sent twice with another Received line is kept once, and its second bytes are nobody's."""
+    body = b"Subject: dark\r\nMessage-ID: <1@x>\r\n\r\nIt is dark.\r\n"
+    running.mail(b"Received: one\r\n" + body)
+    running.mail(b"Received: two\r\n" + body)
+    assert (_count(running.store, receipts), _count(running.store, contents)) == (1, 2)
+    assert _sweep(running)["contents"] == 1
+    assert _bodies(running.store) == {1}
+
+
+def test_bytes_that_come_again_while_they_are_swept_stay(running: Any) -> None:
+    """A door keeps bytes that are there already only once, so it must not lose them to a sweep (G1)."""
+    running.post(_alerts("aa"))
+    running.work()
+    running.post(_alerts("aa", "aa"))
+    running.work()
+    running.wait(days=2)
+    past = retention._Sweep(running.store, running.now, DEFAULTS, 1, lambda _: None)._past
+    with running.store.reading() as connection:
+        (piece,) = pieces(connection)
+        seen, found = newest_seen(connection, running.now), find_unneeded(connection, piece, past)
+    assert len(found) == 1
+    running.post(_alerts("aa", "aa"))
+    with running.store.writing() as connection:
+        assert drop_parts(connection, found, seen=seen) == 0
+    running.work()
+    assert _bodies(running.store) == {1, 2, 3}
+
+
+def test_a_door_in_the_middle_of_its_commit_loses_no_bytes(postgresql_url: str) -> None:
+    """On PostgreSQL the sweep waits until it sees what the door keeps."""
+    with closing(open_store(postgresql_url)) as store:
+        body = Receipt("x", "json", datetime.fromisoformat("2026-11-23T12:00:00+00:00"), {}, b"{}", None)
+        with store.writing() as connection:
+            keep_receipts(connection, [pack(body)])
+        with store.reading() as connection:
+            (piece,) = pieces(connection)
+            assert find_unneeded(connection, piece, _far(body.received_at)) == []
+        with store.writing() as connection:
+            connection.execute(update(receipts).values(state="worked", counts='{"repeated": 1}'))
+        with store.reading() as connection:
+            parts = find_unneeded(connection, piece, _far(body.received_at))
+            seen = newest_seen(connection, body.received_at)
+        dropped: list[int] = []
+
+        def drop() -> None:
+            with store.writing() as connection:
+                dropped.append(drop_parts(connection, parts, seen=seen))
+
+        sweeping = threading.Thread(target=drop)
+        with store.writing() as connection:
+            keep_receipts(connection, [pack(body)])
+            sweeping.start()
+            sweeping.join(0.3)
+            assert sweeping.is_alive()
+        sweeping.join(5)
+        assert dropped == [0]
+        assert _bodies(store) == {1, 2}
+
+
+def _far(now: datetime) -> Any:
+    rules = Retention(content=-DAY, repeated=-DAY)
+    return retention._Sweep(Any, now, rules, 1, lambda _: None)._past  # type: ignore[arg-type]
+
+
+def test_a_large_body_whose_parts_were_swept_before_it_came_is_not_taken(running: Any) -> None:
+    """It is told so, and sends again; nothing is accepted that is not whole (G1)."""
+    body = Receipt("x", "json", running.now, {}, b"x" * (PART_BYTES + 1), None)
+    packed: Packed = keep_parts(running.store, pack(body))
+    assert _sweep(running)["contents"] == 2
+    with pytest.raises(Rejected), running.store.writing() as connection:
+        keep_receipts(connection, [packed])
+    again = keep_parts(running.store, pack(body))
+    with running.store.writing() as connection:
+        keep_receipts(connection, [again])
+    assert len(_bodies(running.store)) == 1
+
+
+# ---------------------------------------------------------------------- records
+
+
+@pytest.fixture
+def closed(lived: Any) -> Any:
+    """The lived day, all of it closed."""
+    lived.work()
+    _close_all(lived)
+    return lived
+
+
+def test_a_record_goes_three_years_after_it_was_closed_and_leaves_its_tombstone(closed: Any) -> None:
+    heads = {row.id: (row.head_seq, bytes(row.head_hash)) for row in closed.records()}
+    closed.wait(days=1095)
+    _sweep(closed)
+    assert _count(closed.store, incidents) == len(heads) > 1
+    closed.wait(days=2)
+    done = _sweep(closed)
+    assert done["incidents"] == len(heads)
+    for table in (incidents, timeline, timeline_values, assessments, targets, outbox, deliveries, fold_keys):
+        assert _count(closed.store, table) == 0
+    with closed.store.reading() as connection:
+        left = {row.subject: (row.seq, bytes(row.hash)) for row in connection.execute(select(tombstones))}
+        texts = set(connection.execute(select(signals.c.title)).scalars())
+    assert left == heads
+    assert texts == {""}
+    assert _proved(closed.store).tombstones == len(heads)
+
+
+def test_the_desk_goes_on_after_its_past_is_gone(closed: Any) -> None:
+    """The same alert later is a new record, and everything is still counted."""
+    closed.wait(days=1100)
+    _sweep(closed)
+    closed.post(_alerts("zz"))
+    closed.post(_alerts("zz"))
+    closed.work()
+    assert len(closed.records()) == 1
+    with closed.store.writing() as connection:
+        make_checkpoint(connection, closed.now)
+    _proved(closed.store)
+
+
+@pytest.mark.parametrize("change", [
+    {"hold_count": 1}, {"closed_at": None}, {"retention_class": "major"}, {"retention_class": "regulatory"},
+])  # fmt: skip
+def test_what_must_stay_stays(closed: Any, change: dict[str, Any]) -> None:
+    """Under hold, not closed, or of a longer class."""
+    count = len(closed.records())
+    with closed.store.writing() as connection:
+        connection.execute(update(incidents).values(**change))
+    closed.wait(days=1100)
+    assert "incidents" not in _sweep(closed)
+    assert len(closed.records()) == count
+    _proved(closed.store)
+
+
+def test_bytes_of_a_record_under_hold_stay(closed: Any) -> None:
+    with closed.store.writing() as connection:
+        connection.execute(update(incidents).values(hold_count=1))
+        held = set(connection.execute(select(signals.c.receipt).where(signals.c.incident.is_not(None))).scalars())
+    closed.wait(days=1100)
+    _sweep(closed)
+    assert _bodies(closed.store) >= held
+    with closed.store.writing() as connection:
+        connection.execute(update(incidents).values(hold_count=0))
+    closed.wait(days=2)
+    _sweep(closed)
+    assert _bodies(closed.store) == set()
+    _proved(closed.store)
+
+
+def test_a_longer_class_ends_too(closed: Any) -> None:
+    with closed.store.writing() as connection:
+        connection.execute(update(incidents).values(retention_class="regulatory"))
+    closed.wait(days=2558)
+    assert _sweep(closed)["incidents"] > 0
+    with closed.store.reading() as connection:
+        assert set(connection.execute(select(tombstones.c.rule)).scalars()) == {"retention regulatory"}
+
+
+def test_a_record_that_monitors_still_speak_of_stays(closed: Any) -> None:
+    closed.wait(days=1100)
+    with closed.store.writing() as connection:
+        connection.execute(update(fold_keys).values(last_seen_at=to_micros(closed.now - DAY)))
+    assert "incidents" not in _sweep(closed)
+
+
+def test_a_tombstone_with_another_head_hides_nothing(closed: Any) -> None:
+    """Fault 70: who removes a chain must know what its checkpoints saw."""
+    closed.wait(days=1100)
+    _sweep(closed)
+    with closed.store.writing() as connection:
+        connection.execute(update(tombstones).values(hash=b"x" * 32))
+    with closed.store.reading() as connection:
+        broken = verify(connection).first_broken
+    assert broken is not None
+    assert "checkpoint" in broken.what
+
+
+# ---------------------------------------------------------------------- the round
+
+
+def test_it_is_done_once_a_day_by_one_node(running: Any) -> None:
+    _sweep(running)
+    running.wait(hours=23)
+    assert retention_round(running.store, running.now) is None
+    running.wait(hours=2)
+    _sweep(running)
+    assert _count(running.store, sweeps) == 2
+
+
+def test_a_clock_that_was_put_back_does_not_stop_it(running: Any) -> None:
+    """Fault 105."""
+    _sweep(running)
+    running.wait(days=-365)
+    _sweep(running)
+
+
+def test_old_budgets_and_attempts_go(running: Any) -> None:
+    with running.store.writing() as connection:
+        connection.execute(budgets.insert(), [
+            {"address": f"a{number}@example.com", "kind": "automatic", "hour": to_micros(running.now), "count": 1}
+            for number in range(450)
+        ])  # fmt: skip
+        connection.execute(deliveries.insert(), [
+            {"id": number, "outbox": 1, "at": to_micros(running.now), "outcome": "delivered"} for number in range(450)
+        ])  # fmt: skip
+    running.wait(days=8)
+    assert _sweep(running) == {"budgets": 450}
+    running.wait(days=400)
+    assert _sweep(running) == {"deliveries": 450}
+
+
+def test_it_goes_in_steps_with_pauses_between(closed: Any) -> None:
+    """So that doors and turns have the database most of the time."""
+    closed.wait(days=1100)
+    pauses: list[float] = []
+    assert retention_round(closed.store, closed.now, pause=pauses.append) is not None
+    assert len(pauses) >= len(("incidents", "contents", "envelopes"))
+    assert min(pauses) > 0
+
+
+class _Killed(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def test_a_round_that_is_killed_is_finished_by_the_next(closed: Any, step: int) -> None:
+    """Fault 101: after every step the proofs hold, and in the end all is gone."""
+    closed.wait(days=1100)
+    left = [step]
+
+    def die(_: float) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        retention_round(closed.store, closed.now, pause=die)
+    _proved(closed.store)
+    closed.wait(days=2)
+    _sweep(closed)
+    assert _count(closed.store, incidents) == 0
+    assert _bodies(closed.store) == set()
+    _proved(closed.store)
