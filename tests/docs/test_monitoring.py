@@ -129,5 +129,5 @@ def test_promtool_agrees(words: tuple[str, ...]) -> None:
 def test_the_rules_ship_beside_the_units() -> None:
     """The page on installing names the files by their paths."""
     page = (OPERATING / "install.md").read_text()
-    for path in re.findall(r"\b((?:systemd|monitoring)/[\w./*-]+\w)", page):
+    for path in re.findall(r"(?<![\w/.-])((?:systemd|monitoring)/[\w./*-]+\w)", page):
         assert list(MONITORING.parent.glob(path)), path
