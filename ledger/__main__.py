@@ -8,6 +8,7 @@ import sys
 
 from ledger.errors import LedgerError, NotHere
 from ledger.run import Plan, run
+from ledger.steps import run_steps
 from ledger.trouble import ON_POSTGRESQL, ON_SQLITE
 
 
@@ -25,7 +26,7 @@ def main() -> int:
 def _run(plan: Plan, *, as_json: bool) -> bool:
     """One run, told; whether it was good."""
     try:
-        outcome = run(plan)
+        outcome = run_steps(plan) if plan.kind == "steps" else run(plan)
     except NotHere as error:
         print(f"ledger {plan.database} {plan.kind}: not run, for {error}", file=sys.stderr)
         return True
@@ -40,6 +41,8 @@ def _run(plan: Plan, *, as_json: bool) -> bool:
 
 
 def _plan(options: argparse.Namespace, kind: str, database: str) -> Plan:
+    if kind == "steps":
+        return Plan(kind, database, strikes=0, seed=options.seed)
     mails, orders = options.items * 2 // 5, options.items // 10
     return Plan(
         kind, database, mails=mails, orders=orders, alerts=options.items - mails - orders, strikes=options.strikes,

@@ -18,7 +18,7 @@ from daemon.clock import utc_now
 from ledger.database import postgresql_server
 from ledger.errors import LedgerError, OutOfTime
 from ledger.house import House
-from ledger.senders import GROUP, Monitor, People, SecondMonitor, Sender, Shop, Told, expected_titles, paging_titles
+from ledger.senders import GROUP, Monitor, People, SecondMonitor, Sender, Shop, Told, titles_of
 from ledger.sink import Sink
 from ledger.trouble import KINDS, Scene, small_disk
 from ledger.verdict import Expected, Verdict, find_undone, judge
@@ -180,10 +180,8 @@ def make_senders(house: House, plan: Plan, told: Told) -> Sequence[Sender]:
 
 def expected_of(plan: Plan, told: Told) -> Expected:
     """What there must be in the end."""
-    return Expected(
-        frozenset(expected_titles(plan.mails, plan.groups, plan.orders)), frozenset(paging_titles(plan.groups)),
-        {"mail": plan.mails, "json": plan.orders}, frozenset(told.receipts),
-    )  # fmt: skip
+    titles, paging = titles_of(range(plan.mails), range(plan.groups), range(plan.orders))
+    return Expected(titles, paging, {"mail": plan.mails, "json": plan.orders}, frozenset(told.receipts))
 
 
 def finish(store: Store, patience: float = FINISH) -> None:

@@ -13,7 +13,7 @@ import smtplib
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -126,7 +126,7 @@ class People(Sender):
         _wants(client.mail(f"p{number}@example.com"), 250)
         _wants(client.rcpt("support@example.com"), 250)
         _wants(client.docmd("DATA"), 354)
-        client.send(_mail(number) + b".\r\n")
+        client.send(mail_of(number) + b".\r\n")
         if unheard:
             raise NotTaken
         kept = _KEPT.search(_wants(client.getreply(), 250))
@@ -189,8 +189,7 @@ class Monitor(Poster):
 
     def body(self, number: int) -> bytes:
         """A group of alerts."""
-        alerts = [_alert(one, self.begun) for one in range(number * GROUP, number * GROUP + GROUP)]
-        return json.dumps({"version": "4", "groupKey": "{}", "status": "firing", "alerts": alerts}).encode()
+        return group_of(number, self.begun)
 
 
 class SecondMonitor(Monitor):
@@ -213,19 +212,19 @@ class Shop(Poster):
         return {"Idempotency-Key": f"order-{number}"}
 
 
-def expected_titles(mails: int, groups: int, orders: int) -> set[str]:
-    """What records there must be, once each."""
-    mailed = {f"mail {number}" for number in range(mails)}
-    alerted = {f"alert {number}" for number in range(groups * GROUP)}
-    return mailed | alerted | {f"order {number}" for number in range(orders)}
+def titles_of(
+    mails: Iterable[int], groups: Iterable[int], orders: Iterable[int]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The records that there must be, once each, and those of them that page people."""
+    alerts = [number for group in groups for number in _members(group)]
+    titles = {f"mail {number}" for number in mails}
+    titles |= {f"alert {number}" for number in alerts}
+    titles |= {f"order {number}" for number in orders}
+    return frozenset(titles), frozenset(f"alert {number}" for number in alerts if number % PAGING == 0)
 
 
-def paging_titles(groups: int) -> set[str]:
-    """The records that page people."""
-    return {f"alert {number}" for number in range(groups * GROUP) if number % PAGING == 0}
-
-
-def _mail(number: int) -> bytes:
+def mail_of(number: int) -> bytes:
+    """A mail, always the same."""
     message = EmailMessage()
     message["From"] = f"Person {number} <p{number}@example.com>"
     message["To"] = "support@example.com"
@@ -233,6 +232,16 @@ def _mail(number: int) -> bytes:
     message["Message-ID"] = f"<ledger.{number}@mail.example.com>"
     message.set_content(f"It is odd, and that is number {number}.\n")
     return bytes(message).replace(b"\n", b"\r\n")
+
+
+def group_of(number: int, begun: str) -> bytes:
+    """A group of alerts."""
+    alerts = [_alert(one, begun) for one in _members(number)]
+    return json.dumps({"version": "4", "groupKey": "{}", "status": "firing", "alerts": alerts}).encode()
+
+
+def _members(group: int) -> range:
+    return range(group * GROUP, group * GROUP + GROUP)
 
 
 def _alert(number: int, begun: str) -> dict[str, object]:

@@ -94,8 +94,8 @@ def full(scene: Scene) -> str:
 
 #: What can be struck, and on which database.
 KINDS: dict[str, Strike] = {"kill9": kill9, "term": term, "stopcont": stopcont, "restart": restart, "full": full}
-ON_SQLITE = ("kill9", "term", "stopcont", "full")
-ON_POSTGRESQL = ("kill9", "term", "stopcont", "restart")
+ON_SQLITE = ("kill9", "term", "stopcont", "full", "steps")
+ON_POSTGRESQL = ("kill9", "term", "stopcont", "restart", "steps")
 
 
 @contextmanager

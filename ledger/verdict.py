@@ -21,6 +21,8 @@ from store.tables.signals import signals
 from store.tables.targets import targets
 from store.tables.timeline import timeline, timeline_values
 
+#: Warnings of a promise before it is broken, by the house's policy.
+WARNINGS = 2
 #: Faults that are told of one kind; none are counted beyond.
 MOST = 10
 
@@ -102,11 +104,12 @@ def _judge_receipts(connection: Connection, expected: Expected, verdict: Verdict
     there = set(connection.execute(select(receipts.c.id)).scalars())
     verdict.lost += verdict.tell("promised receipts that are gone", sorted(expected.promised - there))
     by_format = select(receipts.c.format, func.count()).group_by(receipts.c.format)
-    counted = dict(connection.execute(by_format).tuples().all())
+    counted = {str(form): int(count) for form, count in connection.execute(by_format)}
     for form, count in expected.receipts.items():
         verdict.doubled += verdict.tell(f"{form}: receipts too many", range(counted.get(form, 0) - count))
     aside = select(receipts.c.id, receipts.c.error).where(receipts.c.state == "quarantined")
-    verdict.quarantined = verdict.tell("quarantined", connection.execute(aside).tuples().all())
+    found = (f"receipt {number}: {error}" for number, error in connection.execute(aside))
+    verdict.quarantined = verdict.tell("quarantined", found)
 
 
 def _judge_mail(connection: Connection, handed: Sequence[Mail], verdict: Verdict) -> None:
@@ -129,22 +132,22 @@ def _judge_mail(connection: Connection, handed: Sequence[Mail], verdict: Verdict
     due: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for row in rows:
         due[_due(row)].add(row.message_id)
-    twice = [key for key, names in due.items() if len(names) > 1]
+    twice = [key for key, names in due.items() if len(names) > (WARNINGS if key[0] == "warning" else 1)]
     verdict.two_message_ids = verdict.tell("notifications with two Message-IDs", twice)
 
 
 def _due(row: Any) -> tuple[object, ...]:
     """What makes a notification the same one: what it tells, of what, and to whom."""
     facts = json.loads(row.facts)
-    told = tuple(str(facts.get(name)) for name in ("path", "step", "target", "due_at", "breached"))
-    return (row.kind, row.subject, row.recipient, *told, facts.get("warned"))
+    told = tuple(str(facts.get(name)) for name in ("path", "step", "target", "breached"))
+    return ("warning" if facts.get("breached") is False else row.kind, row.subject, row.recipient, *told)
 
 
 def _judge_timers(connection: Connection, expected: Expected, verdict: Verdict) -> None:
     """Each step of each path was taken once or is told as missed, and each promise was broken once."""
     steps: dict[str, list[int]] = {title: [] for title in expected.paging}
     breaches: Counter[str] = Counter()
-    for title, kind, values in connection.execute(_TIMED).tuples():
+    for title, kind, values in connection.execute(_TIMED):
         said = {name: kept[1] for name, kept in json.loads(values).items() if isinstance(kept, list)}
         if kind == "escalated":
             steps.setdefault(title, []).extend([*said["missed"], said["step"]])
