@@ -29,6 +29,7 @@ from daemon.doors import Doors
 from daemon.journeys import Journeys
 from daemon.logs import get_log
 from daemon.metrics import Metrics
+from daemon.nodes import BEAT_EVERY, Nodes
 from daemon.notify import Manager
 from daemon.outbox import handover_round, pause_after
 from daemon.pages import StorePages
@@ -51,7 +52,6 @@ from store.upkeep import checkpoint_wal
 
 UPKEEP_EVERY = timedelta(seconds=1)
 GAUGES_EVERY = timedelta(seconds=5)
-BEAT_EVERY = timedelta(seconds=10)
 #: Mail rounds at once, so that one that hangs holds up no other.
 HANDS = 3
 #: Trouble with the store passes; only from here on do doors turn people away before they have spoken, in seconds.
@@ -74,6 +74,7 @@ class App:
     ) -> None:  # fmt: skip
         self.config, self.path, self.store = config, path, store
         self.node = f"{socket.gethostname()}-{secrets.token_hex(3)}"
+        self.nodes = Nodes(self.node)
         self.metrics = Metrics(source.name for source in config.sources)
         self.meter: Meter = self.metrics
         self.desk = self._make_desk(policy)
@@ -238,8 +239,12 @@ class App:
         return UPKEEP_EVERY.total_seconds()
 
     async def _beat(self) -> float:
-        """Say that this node is alive, for others on the same database."""
-        await asyncio.to_thread(self._say_alive)
+        """Say that this node is alive, and take over from others on the same database that are not."""
+        owners = await asyncio.to_thread(self.nodes.round, self.store, utc_now())
+        if owners:
+            log.warning("node.taken_over", owners=owners)
+            self._wake_workers()
+            self._composed.set()
         return BEAT_EVERY.total_seconds()
 
     def _begin(self) -> None:
@@ -252,10 +257,6 @@ class App:
             beat(connection, self.node, utc_now())
         if held is not None:
             log.warning("outbox.held", since=held.since, reason=str(held.reason))
-
-    def _say_alive(self) -> None:
-        with self.store.writing() as connection:
-            beat(connection, self.node, utc_now())
 
     async def _gauges(self) -> float:
         disk = await asyncio.to_thread(shutil.disk_usage, self.config.state)

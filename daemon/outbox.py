@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,7 +22,7 @@ from notifiers.compose import compose
 from notifiers.mime import ascii_address
 from notifiers.spec import Handed, Outcome, Parcel, Relay, RelayUnreachable
 from notifiers.voice import Voice
-from store.claims import Lease, claim_outbox, extend_leases
+from store.claims import Lease, claim_outbox, extend_leases, load_held
 from store.engine import Store
 from store.errors import StoreError
 from store.holding import load_hold
@@ -41,6 +42,9 @@ FIRST_PAUSE = timedelta(seconds=30)
 MOST_PAUSE = timedelta(hours=1)
 #: A page is no good an hour late, so it is tried more often.
 MOST_PAUSE_OF_PAGE = timedelta(minutes=2)
+#: How often a round renews the leases of what is on its way, and how long after it is sure that they are its own: less
+#: than the silence after which others take them (`daemon.nodes.SILENCE`), in seconds.
+RENEW_SECONDS, SURE_SECONDS = 3.0, 9.0
 #: How long a stop waits for the mails that are on their way.
 GRACE_SECONDS = 10.0
 #: Takes of a row alone after which composing it is given up: it took its worker down each time.
@@ -162,9 +166,10 @@ async def _hand_over(store: Store, relay: Relay, leased: Lease, limit: int) -> H
     going, verdicts = await asyncio.to_thread(_due, store, leased, limit, done)
     results: Sequence[Handed | None] = [None] * len(going)
     if going:
-        parcels = [Parcel(ascii_address(one.recipient), one.body or b"") for one in going]
+        kept = _Kept(store, leased, [one.id for one in going])
+        parcels = [Parcel(ascii_address(one.recipient), one.body or b"", kept.guard(one.id)) for one in going]
         try:
-            async with _kept(store, leased):
+            async with kept:
                 results = await relay.hand_over(parcels)
         except RelayUnreachable as trouble:
             done.trouble = str(trouble)
@@ -204,31 +209,43 @@ def _due(store: Store, lease: Lease, limit: int, done: Handover) -> tuple[list[O
     return going, verdicts
 
 
-@asynccontextmanager
-async def _kept(store: Store, lease: Lease) -> AsyncIterator[None]:
-    """Keep the leases of this round alive, however slow the relay is."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
+class _Kept:
+    """Keeps the leases of a round alive, however slow the relay is, and knows which are still its own.
 
-    async def keep() -> None:
-        while True:
-            await asyncio.sleep(lease.length.total_seconds() / 3)
-            longer = Lease(lease.owner, lease.now + timedelta(seconds=loop.time() - begun), lease.length)
-            with suppress(StoreError):  # the next one may find the database back
-                await asyncio.to_thread(_extend, store, longer)
+    After a standstill, or without a database, it is sure of none until it has looked.
+    """
 
-    keeping = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        keeping.cancel()
+    def __init__(self, store: Store, lease: Lease, ids: Sequence[int]) -> None:
+        self._store, self._lease, self._ids, self._held = store, lease, ids, set(ids)
+        self._begun = self._sure_at = time.monotonic()
+        self._keeping: asyncio.Task[None] | None = None
+
+    def guard(self, number: int) -> Callable[[], bool]:
+        """What says whether a row is still ours to hand over."""
+        return lambda: number in self._held and time.monotonic() - self._sure_at < SURE_SECONDS
+
+    async def __aenter__(self) -> None:
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._keeping is not None
+        self._keeping.cancel()
         with suppress(asyncio.CancelledError):
-            await keeping
+            await self._keeping
 
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(min(RENEW_SECONDS, self._lease.length.total_seconds() / 3))
+            with suppress(StoreError):  # the next one may find the database back
+                await asyncio.to_thread(self._renew)
 
-def _extend(store: Store, lease: Lease) -> None:
-    with store.writing() as connection:
-        extend_leases(connection, lease)
+    def _renew(self) -> None:
+        asked_at = time.monotonic()
+        now = self._lease.now + timedelta(seconds=asked_at - self._begun)
+        with self._store.writing() as connection:
+            extend_leases(connection, Lease(self._lease.owner, now, self._lease.length))
+            held = load_held(connection, self._lease.owner, self._ids)
+        self._held, self._sure_at = held, asked_at
 
 
 def _verdict(one: Outgoing, handed: Handed | None, now: datetime, done: Handover) -> Verdict:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Protocol
 from urllib.parse import SplitResult
@@ -26,12 +26,21 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One mail for one recipient, both as they go over the wire."""
+    """One mail for one recipient, both as they go over the wire.
+
+    ``ours`` says at any moment whether it is still ours to hand over: a process that stood still may wake up after
+    another one took its work (fault 103).
+    """
 
     recipient: str
     body: bytes
+    ours: Callable[[], bool] = field(default=_always, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class Relay(Protocol):
     """Where mail is handed over."""
 
     async def hand_over(self, parcels: Sequence[Parcel]) -> Sequence[Handed | None]:
-        """A result for each parcel in their order; None where none was attempted, since the time or connection ended.
+        """A result for each parcel in their order; None where none was attempted: time, connection or lease ended.
 
         Raises `RelayUnreachable` where no parcel could be attempted at all.
         """

@@ -171,6 +171,21 @@ def release(connection: Connection, owner: str, now: datetime) -> None:
     _set_leases(connection, owner, now)
 
 
+def load_owners(connection: Connection, now: datetime) -> set[str]:
+    """Who has anything now."""
+    owners: set[str] = set()
+    for table in _LEASED:
+        leased = and_(table.c.lease_owner.is_not(None), table.c.lease_until > to_micros(now))
+        owners.update(connection.execute(select(table.c.lease_owner).where(leased).distinct()).scalars())
+    return owners
+
+
+def load_held(connection: Connection, owner: str, ids: Iterable[int]) -> set[int]:
+    """Which of these rows of the outbox the owner still has, whatever the time."""
+    held = select(outbox.c.id).where(outbox.c.id.in_(list(ids)), outbox.c.lease_owner == owner)
+    return set(connection.execute(held).scalars())
+
+
 def release_all(connection: Connection, now: datetime) -> None:
     """Put back everything that anybody had: for the one daemon of a file, before it begins."""
     for table in _LEASED:

@@ -10,7 +10,7 @@ from kit.instants import to_micros
 from store.bulk import write_rows
 from store.tables.instance import nodes
 
-#: A node that was silent for longer is not alive: six beats.
+#: A node that was silent for longer is not alive.
 ALIVE_FOR = timedelta(seconds=60)
 
 _BEAT = (
@@ -22,6 +22,21 @@ _BEAT = (
 def beat(connection: Connection, name: str, now: datetime) -> None:
     """Say that a node is alive."""
     write_rows(connection, _BEAT, [(name, to_micros(now), to_micros(now))])
+
+
+def load_beats(connection: Connection) -> dict[str, int]:
+    """The nodes that ever worked on this database, each with its latest beat by its own clock."""
+    return {row.name: row.alive_at for row in connection.execute(select(nodes.c.name, nodes.c.alive_at))}
+
+
+def node_of(owner: str) -> str:
+    """The node whose worker or hand-over an owner of leases is: all but what follows its name.
+
+    >>> node_of("web.example.com-1f2e3d.1.4")
+    'web.example.com-1f2e3d'
+    """
+    host, _, rest = owner.rpartition("-")
+    return f"{host}-{rest.partition('.')[0]}"
 
 
 def known_hosts(connection: Connection) -> set[str]:

@@ -95,7 +95,8 @@ class SmtpRelay:
             return RelayUnreachable(f"The relay {where} takes no connection: {_words(cause)}")
         try:
             for index, parcel in waiting:
-                results[index] = await self._hand(client, parcel)
+                if parcel.ours():
+                    results[index] = await self._hand(client, parcel)
                 over = self._winding_down or asyncio.get_running_loop().time() > until
                 if over or not client.is_connected:
                     break
