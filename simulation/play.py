@@ -38,6 +38,8 @@ _FULL_EVERY = 300
 #: How long the desk is watched after the last event: longer than any promise, retry and auto-close.
 _AFTERWARDS = 20 * 86_400
 _MOST_ROUNDS = 200
+#: After so many refusals running the relay is tried every so many seconds only: nothing changes meanwhile.
+_PATIENT, _LONG_PAUSE = 4, 1800
 #: How far back a clock may be set between two looks at the chain.
 _JUMP = timedelta(days=1)
 #: The desk looks at its clocks every so many seconds, and not every second as it does in earnest, for what comes due
@@ -185,7 +187,8 @@ class Player:
                 return
             self._troubles = self._troubles + 1 if done[0].trouble is not None else 0
             if self._troubles:
-                self._paused_until = world.real + int(pause_after(self._troubles).total_seconds()) + 1
+                pause = int(pause_after(self._troubles).total_seconds()) + 1
+                self._paused_until = world.real + (pause if self._troubles < _PATIENT else _LONG_PAUSE)
             if not done[0].busy:
                 return
 
