@@ -33,7 +33,7 @@ from store.tables.signals import fold_keys
 EVERY = timedelta(days=1)
 #: Seconds between two transactions, so that doors and turns have the database most of the time.
 _PAUSE_SECONDS = 0.02
-_ROWS_AT_ONCE = 200
+_ROWS_AT_ONCE = 100
 _BYTES_AT_ONCE = 2 << 20
 
 

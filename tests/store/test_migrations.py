@@ -129,6 +129,29 @@ def test_a_migration_killed_half_way_never_happened_and_the_next_does_it_whole(e
     open_store(empty_url).close()
 
 
+_DIE_AT = """
+import os, signal
+from itertools import count
+from sqlalchemy import Engine, event
+statements = count(1)
+
+@event.listens_for(Engine, "before_cursor_execute")
+def die(*args):
+    if next(statements) == {step}:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("step", [5, 20, 40])
+def test_a_migration_killed_at_any_step_is_made_whole_by_the_next(empty_url: str, step: int) -> None:
+    """Among the statements that make tables, indexes and triggers; a real kill -9."""
+    assert _run(_DIE_AT.format(step=step), empty_url) == -9
+    assert _run("", empty_url) == 0
+    store = open_store(empty_url)
+    assert _differences(store) == []
+    store.close()
+
+
 def _run(before: str, url: str) -> int:
     """The exit status of a process that migrates."""
     code = f"{before}\nimport sys\nfrom store.migrate import migrate\nmigrate(sys.argv[1], create=True)"
