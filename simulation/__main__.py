@@ -38,7 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="play this seed only")
     parser.add_argument("--first", type=int, default=1, help="the first seed (1)")
     parser.add_argument("--seeds", type=int, default=50, help="how many seeds (50)")
-    parser.add_argument("--days", type=int, default=5, help="days of a story (5)")
+    parser.add_argument("--days", type=int, default=3, help="days of a story (3)")
     parser.add_argument("--years", type=int, default=0, help="years of a story, in place of days")
     parser.add_argument("--seconds", type=float, default=3600, help="begin no seed after so many seconds (3600)")
     parser.add_argument("--shrink", type=float, default=120, help="seconds to make a broken story short (120)")
