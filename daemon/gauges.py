@@ -30,10 +30,13 @@ _OPEN = (
 _STANDS = case(
     (and_(targets.c.state == "running", targets.c.due_at <= bindparam("now")), "over"), else_=targets.c.state
 ).label("stands")
+# Not a join: SQLite would go through all targets there ever were, and look whose record is open.
 _CLOCKS = (
     select(targets.c.name, _STANDS, func.count())
-    .join(incidents, incidents.c.id == targets.c.subject)
-    .where(and_(incidents.c.closed_at.is_(None), targets.c.state.in_(("running", "paused"))))
+    .where(
+        targets.c.subject.in_(select(incidents.c.id).where(incidents.c.closed_at.is_(None))),
+        targets.c.state.in_(("running", "paused")),
+    )
     .group_by(targets.c.name, _STANDS)
 )
 _MICRO = 1e-6

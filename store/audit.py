@@ -260,8 +260,9 @@ def make_checkpoint(connection: Connection, now: datetime) -> int | None:
 def _moved(connection: Connection, since: datetime | None) -> list[tuple[int, int, bytes]]:
     """The heads that no checkpoint has seen, in order of their records."""
     newest = select(timeline.c.subject, func.max(timeline.c.seq).label("seq")).group_by(timeline.c.subject)
-    if since is not None:
-        newest = newest.where(timeline.c.recorded_at >= to_micros(since - MARGIN))
+    if since is not None:  # found first: else SQLite walks all chains there are, with the lock held
+        grown = select(timeline.c.subject).where(timeline.c.recorded_at >= to_micros(since - MARGIN))
+        newest = newest.where(timeline.c.subject.in_(grown))
     head = newest.subquery()
     seen = exists().where(
         checkpoint_heads.c.subject == timeline.c.subject, checkpoint_heads.c.seq == timeline.c.seq,

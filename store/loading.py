@@ -27,6 +27,9 @@ from store.tables.targets import targets
 _CHUNK = 1000
 _DAY = timedelta(hours=24)
 
+_PERSON = (
+    people.c.id, people.c.name, people.c.handle, people.c.language, addresses.c.address, addresses.c.suppressed_at,
+)  # fmt: skip
 # Every turn asks these two, so they are built once.
 _SPENT = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"]).where(
     budgets.c.address.in_(bindparam("addresses", expanding=True)), budgets.c.hour > bindparam("since")
@@ -70,8 +73,8 @@ def load_records(connection: Connection, working: Working, records: Collection[i
 
 def load_people(connection: Connection, working: Working, needs: Needs) -> None:
     """Load people by address, and the requesters, assignees and participants of the loaded records."""
-    found = _among(connection, _people(), addresses.c.address, needs.addresses)
-    for row in found:
+    addressed = select(*_PERSON).join_from(addresses, people, addresses.c.person == people.c.id)
+    for row in _among(connection, addressed, addresses.c.address, needs.addresses):
         working.by_address[row.address] = working.people[row.id] = _person(row)
     records = list(working.incidents)
     query = select(participants.c.subject, participants.c.person, participants.c.team, participants.c.role)
@@ -86,7 +89,8 @@ def load_people(connection: Connection, working: Working, needs: Needs) -> None:
 
 def load_people_by_id(connection: Connection, working: Working, ids: Collection[int]) -> None:
     """Load people, each with the first address that still takes mail."""
-    for row in _among(connection, _people().order_by(addresses.c.suppressed_at.desc()), people.c.id, ids):
+    query = select(*_PERSON).join_from(people, addresses, addresses.c.person == people.c.id, isouter=True)
+    for row in _among(connection, query.order_by(addresses.c.suppressed_at.desc()), people.c.id, ids):
         working.people[row.id] = _person(row)
 
 
@@ -107,12 +111,6 @@ def load_assessments(connection: Connection, working: Working, record: int) -> N
     query = select(assessments).where(assessments.c.incident == record).order_by(assessments.c.id.desc()).limit(1)
     for row in connection.execute(query):
         working.assessed[record] = assessment_of(row)
-
-
-def _people() -> Select[Any]:
-    return select(
-        people.c.id, people.c.name, people.c.handle, people.c.language, addresses.c.address, addresses.c.suppressed_at
-    ).join_from(people, addresses, addresses.c.person == people.c.id, isouter=True)
 
 
 def _person(row: Row[Any]) -> Person:
