@@ -14,6 +14,7 @@ from store.counters import reserve
 from store.engine import Store
 from store.tables.incidents import assessments, incidents
 from store.tables.outbox import budgets, outbox
+from store.tables.people import addresses, people
 from store.tables.receipts import contents, receipts
 from store.tables.signals import fold_keys, signals
 from store.tables.targets import targets
@@ -40,7 +41,7 @@ def fill(store: Store, *, incidents: int) -> None:
         with store.writing() as connection:
             ids = reserve(connection, "record", count)
             numbers = reserve(connection, "number", count)
-            row = iter(reserve(connection, "row", count * 12))
+            row = iter(reserve(connection, "row", count * 13))
             receipt = iter(reserve(connection, "receipt", count * SIGNALS_EACH))
             made: dict[Table, Rows] = {}
             for record, number in zip(ids, numbers, strict=True):
@@ -102,4 +103,7 @@ def _record(
         next(row), record, "escalation", 1, f"person{record % 50}@example.com", "mail", 3, f"{record}@desk.example.com",
         "{}", "delivered", None, None, 1, at, None, at, None, 0, None, None,
     )]  # fmt: skip
+    person = next(row)
+    yield people, [(person, None, f"Person {record}", None, None, None)]
+    yield addresses, [(f"person{record}@example.org", person, None, None, None)]
     yield budgets, [(f"person{record}@example.org", "automatic", at // 3_600_000_000 * 3_600_000_000, 1)]
