@@ -70,7 +70,7 @@ class Sight:
     relay: ScriptedRelay
     policy: Policy
     now: datetime
-    deaths: int  # deaths so far, each of which may make the relay hear a mail twice
+    strikes: int  # so far; each may make the relay hear a mail twice
 
 
 class Checks:
@@ -200,7 +200,7 @@ class Checks:
                 _goes_on(before, row)
             if row["state"] == "delivered":
                 times = sight.relay.answered[row["message_id"]]
-                hold(1 <= times <= 1 + sight.deaths, "handed over once", f"outbox {row['id']}: {times} times")
+                hold(1 <= times <= 1 + sight.strikes, "handed over once", f"outbox {row['id']}: {times} times")
             if row["state"] == "superseded":
                 _newer_tells(sight, row)
             self._outbox[row["id"]] = row

@@ -203,7 +203,7 @@ class Player:
     def _sight(self) -> Sight:
         world = self._world
         return Sight(
-            world.watch, world.model, world.house.relay, policy_of(self._variant), world.now, world.played.deaths
+            world.watch, world.model, world.house.relay, policy_of(self._variant), world.now, world.strikes
         )
 
     def _check(self, told: str, *, full: bool = False) -> None:

@@ -51,6 +51,7 @@ class World:
     def __init__(self, setting: Setting, seed: int) -> None:
         random.seed(seed)  # what the product draws by chance: pauses before it tries again
         self.real = self.ahead = self.down_until = 0
+        self.strikes = 0  # deaths, and the times that the database was away
         self.played, self.model = Played(), Model()
         self.last: deque[str] = deque(maxlen=12)
         self.logged: list[dict[str, Any]] = []
@@ -133,6 +134,7 @@ class World:
                 raise
             return struck[-1]
         finally:
+            self.strikes += len(struck)
             struck.clear()
         return None
 
