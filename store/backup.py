@@ -22,7 +22,7 @@ from sqlalchemy import StaticPool, create_engine
 
 from store.copying import Copied, Tell, copy_rows, copy_store, open_empty
 from store.engine import Store
-from store.errors import Foreign, SchemaMismatch, StoreCorrupt, StoreError, wrap_file, wrapping
+from store.errors import Foreign, SchemaMismatch, StoreCorrupt, StoreError, StoreFull, wrap_file, wrapping
 from store.holding import HoldReason, hold_deliveries
 from store.keys import load_instance, rename_instance
 from store.schema import APPLICATION_ID, check_schema
@@ -37,6 +37,12 @@ class Exists(StoreError):
     """The file exists already, and backups overwrite nothing: name another one."""
 
     code = "store.exists"
+
+
+class NoFolder(StoreError):
+    """The folder of the file is not there: make it first."""
+
+    code = "store.no_folder"
 
 
 class WrongBackup(StoreError):
@@ -62,11 +68,16 @@ def make_backup(store: Store, path: Path, tell: Tell) -> Backup:
     """
     if path.exists():
         raise Exists(f"{path} exists already, and a backup overwrites nothing: name another file.")
+    if not path.parent.is_dir():
+        raise NoFolder(f"{path.parent} is no folder: make it first.")
     with _new_file(path) as partial:
-        if store.kind == "sqlite":
-            _copy_pages(store, partial, tell)
-        else:
-            copy_store(store, f"sqlite:///{partial}", tell)
+        try:
+            if store.kind == "sqlite":
+                _copy_pages(store, partial, tell)
+            else:
+                copy_store(store, f"sqlite:///{partial}", tell)
+        except StoreFull as error:
+            raise StoreFull(f"There is no room for {path}; nothing was written, and the store is well.") from error
         name = _settle(partial)
         digest = _flush(partial)
     return Backup(path, path.stat().st_size, digest, name)
@@ -115,8 +126,8 @@ def _take_name(partial: Path, path: Path) -> None:
         os.link(partial, path)
     except FileExistsError as error:
         raise Exists(f"{path} exists by now, and a backup overwrites nothing: name another file.") from error
-    except OSError as error:
-        raise wrap_file(error) from error
+    except OSError:  # a file system without hard links, as on a stick
+        partial.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -8,9 +8,9 @@ next round.
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -53,20 +53,29 @@ class Retention:
 DEFAULTS = Retention()
 
 
+class _Stopped(Exception):
+    """The process ends; the next round does the rest."""
+
+
 def retention_round(
-    store: Store, now: datetime, *, rules: Retention = DEFAULTS, pause: Callable[[float], None] = time.sleep
+    store: Store, now: datetime, *, wait: Callable[[float], bool], rules: Retention = DEFAULTS
 ) -> Mapping[str, int] | None:
-    """Delete what is past its class, if the last round is a day ago; what was deleted, None when it is not due."""
+    """Delete what is past its class, if the last round is a day ago; what was deleted, None when it is not due.
+
+    ``wait`` lets others work for so many seconds; what it gives says whether the round is to end early, as
+    ``threading.Event.wait`` does.
+    """
     with store.writing() as connection:
         number = _begin(connection, now)
     if number is None:
         return None
-    sweep = _Sweep(store, now, rules, number, pause)
-    sweep.bury_records()
-    sweep.empty_contents()
-    sweep.blank_envelopes()
-    sweep.delete_attempts()
-    sweep.delete_budgets()
+    sweep = _Sweep(store, now, rules, number, wait)
+    with suppress(_Stopped):
+        sweep.bury_records()
+        sweep.empty_contents()
+        sweep.blank_envelopes()
+        sweep.delete_attempts()
+        sweep.delete_budgets()
     return dict(sweep.counts)
 
 
@@ -90,7 +99,7 @@ class _Sweep:
     now: datetime
     rules: Retention
     number: int
-    pause: Callable[[float], None]
+    wait: Callable[[float], bool]
     counts: Counter[str] = field(default_factory=Counter)
 
     def write(self, do: Callable[[Connection], Mapping[str, int]]) -> None:
@@ -100,7 +109,8 @@ class _Sweep:
             change = update(sweeps).where(sweeps.c.id == self.number)
             connection.execute(change.values(counts=json.dumps(counts)))
         self.counts = counts
-        self.pause(_PAUSE_SECONDS)
+        if self.wait(_PAUSE_SECONDS):
+            raise _Stopped
 
     # ------------------------------------------------------------------ records
 

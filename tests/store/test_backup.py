@@ -21,7 +21,7 @@ from store.backup import Exists, WrongBackup, make_backup, open_backup, restore_
 from store.copying import NotEmpty
 from store.counters import reserve
 from store.engine import Store, connect_store, open_store
-from store.errors import StoreCorrupt
+from store.errors import StoreCorrupt, StoreFull
 from store.holding import HoldReason, load_hold
 from store.keys import load_instance, load_keyring
 from store.reconcile import reconcile
@@ -145,6 +145,27 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten_either(store: Store, t
         make_backup(store, tmp_path / "b.db", appear)
     assert (tmp_path / "b.db").read_text() == "mine"
     assert not list(tmp_path.glob(".b.db*"))
+
+
+def test_a_full_disk_leaves_nothing_half_written(store: Store, tmp_path: Path) -> None:
+    def fill(done: int, total: int) -> None:
+        del done, total
+        raise StoreFull
+
+    with pytest.raises(StoreFull, match="no room for"):
+        make_backup(store, tmp_path / "b.db", fill)
+    assert not list(tmp_path.glob("*b.db*"))
+
+
+def test_a_file_system_without_hard_links_will_do(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*names: object) -> None:
+        raise PermissionError(1, "Operation not permitted", str(names[0]))
+
+    monkeypatch.setattr("os.link", refuse)
+    made = make_backup(store, tmp_path / "b.db", _quiet)
+    assert hashlib.sha256(made.path.read_bytes()).hexdigest() == made.sha256
 
 
 def test_only_an_empty_store_is_filled(lived: Any, store_url: str, tmp_path: Path) -> None:

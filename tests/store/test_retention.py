@@ -34,7 +34,7 @@ DAY = timedelta(days=1)
 
 def _sweep(running: Any, **more: Any) -> dict[str, int]:
     """One round; what it deleted."""
-    done = retention_round(running.store, running.now, pause=lambda _: None, **more)
+    done = retention_round(running.store, running.now, wait=lambda _: False, **more)
     assert done is not None
     return dict(done)
 
@@ -134,7 +134,7 @@ def test_bytes_that_come_again_while_they_are_swept_stay(running: Any) -> None:
     running.post(_alerts("aa", "aa"))
     running.work()
     running.wait(days=2)
-    past = retention._Sweep(running.store, running.now, DEFAULTS, 1, lambda _: None)._past
+    past = retention._Sweep(running.store, running.now, DEFAULTS, 1, lambda _: False)._past
     with running.store.reading() as connection:
         (piece,) = pieces(connection)
         seen, found = newest_seen(connection, running.now), find_unneeded(connection, piece, past)
@@ -179,7 +179,7 @@ def test_a_door_in_the_middle_of_its_commit_loses_no_bytes(postgresql_url: str) 
 
 def _far(now: datetime) -> Any:
     rules = Retention(content=-DAY, repeated=-DAY)
-    return retention._Sweep(Any, now, rules, 1, lambda _: None)._past  # type: ignore[arg-type]
+    return retention._Sweep(Any, now, rules, 1, lambda _: False)._past  # type: ignore[arg-type]
 
 
 def test_a_large_body_whose_parts_were_swept_before_it_came_is_not_taken(running: Any) -> None:
@@ -300,7 +300,7 @@ def test_a_tombstone_with_another_head_hides_nothing(closed: Any) -> None:
 def test_it_is_done_once_a_day_by_one_node(running: Any) -> None:
     _sweep(running)
     running.wait(hours=23)
-    assert retention_round(running.store, running.now) is None
+    assert retention_round(running.store, running.now, wait=lambda _: True) is None
     running.wait(hours=2)
     _sweep(running)
     assert _count(running.store, sweeps) == 2
@@ -332,28 +332,28 @@ def test_it_goes_in_steps_with_pauses_between(closed: Any) -> None:
     """So that doors and turns have the database most of the time."""
     closed.wait(days=1100)
     pauses: list[float] = []
-    assert retention_round(closed.store, closed.now, pause=pauses.append) is not None
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return False
+
+    assert retention_round(closed.store, closed.now, wait=wait) is not None
     assert len(pauses) >= len(("incidents", "contents", "envelopes"))
     assert min(pauses) > 0
 
 
-class _Killed(Exception):
-    """The process ends here."""
-
-
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
-def test_a_round_that_is_killed_is_finished_by_the_next(closed: Any, step: int) -> None:
+def test_a_round_that_is_stopped_is_finished_by_the_next(closed: Any, step: int) -> None:
     """Fault 101: after every step the proofs hold, and in the end all is gone."""
     closed.wait(days=1100)
-    left = [step]
+    steps: list[float] = []
 
-    def die(_: float) -> None:
-        left[0] -= 1
-        if not left[0]:
-            raise _Killed
+    def stop(seconds: float) -> bool:
+        steps.append(seconds)
+        return len(steps) == step
 
-    with pytest.raises(_Killed):
-        retention_round(closed.store, closed.now, pause=die)
+    assert retention_round(closed.store, closed.now, wait=stop) is not None
+    assert len(steps) == step
     _proved(closed.store)
     closed.wait(days=2)
     _sweep(closed)
