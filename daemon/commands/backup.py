@@ -43,7 +43,8 @@ def backup(
 
 
 def _say(made: Backup) -> None:
-    say(f"Instance {made.instance}, {made.size} bytes, checked. SHA-256, as sha256sum writes it:")
+    """What ``sha256sum --check`` reads, whose comments begin with a number sign."""
+    say(f"# instance {made.instance}, {made.size} bytes, every page checked; SHA-256:")
     say(f"{made.sha256}  {made.path}")
 
 

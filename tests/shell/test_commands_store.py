@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -40,7 +41,9 @@ def test_a_backup_is_made_and_restored(busy_shell: Any, tmp_path: Path) -> None:
 def test_people_are_told_what_was_done_and_what_comes_next(busy_shell: Any, tmp_path: Path) -> None:
     file, config = str(tmp_path / "b.db"), _new_desk(tmp_path)
     made = busy_shell.triaged("backup", file, "-c", str(busy_shell.config))
-    assert made.stdout.endswith(f"  {file}\n")
+    comment, checksum = made.stdout.splitlines()
+    assert comment.startswith("# instance ")
+    assert checksum == f"{hashlib.sha256(Path(file).read_bytes()).hexdigest()}  {file}"
     done = busy_shell.triaged("restore", file, "-c", config, "--as-copy")
     assert "3 incidents" in done.stdout
     assert "triagectl outbox release" in done.stdout
