@@ -24,8 +24,9 @@ from store.burying import bury
 from store.counters import reserve
 from store.emptying import Part, Past, drop_parts, find_unneeded, is_past, newest_seen, pieces
 from store.engine import Store
+from store.nodes import host_of, load_beats
 from store.tables.incidents import incidents
-from store.tables.instance import sweeps
+from store.tables.instance import nodes, sweeps
 from store.tables.outbox import budgets, deliveries
 from store.tables.receipts import receipts
 from store.tables.signals import fold_keys
@@ -48,6 +49,7 @@ class Retention:
     long_classes: frozenset[str] = frozenset({"major", "change", "regulatory"})
     attempts: timedelta = timedelta(days=395)  # attempts to hand a notification over
     budgets: timedelta = timedelta(days=7)  # automatic mails by address and hour; only the last day is ever asked for
+    nodes: timedelta = timedelta(days=30)  # daemons that were never seen again
 
 
 DEFAULTS = Retention()
@@ -76,6 +78,7 @@ def retention_round(
         sweep.blank_envelopes()
         sweep.delete_attempts()
         sweep.delete_budgets()
+        sweep.forget_nodes()
     return dict(sweep.counts)
 
 
@@ -182,6 +185,16 @@ class _Sweep:
         old = select(*key).where(budgets.c.hour < to_micros(self.now - self.rules.budgets))
         for rows in self._in_batches(old):
             self._change("budgets", delete(budgets).where(tuple_(*key).in_([tuple(row) for row in rows])))
+
+    def forget_nodes(self) -> None:
+        """Daemons of long ago; of each host the last one stays, by which it is known."""
+        with self.store.reading() as connection:
+            beats = load_beats(connection)
+        last = {host_of(name): name for name in sorted(beats, key=lambda name: beats[name])}
+        old = to_micros(self.now - self.rules.nodes)
+        gone = [name for name, at in beats.items() if at < old and last[host_of(name)] != name]
+        if gone:
+            self._change("nodes", delete(nodes).where(nodes.c.name.in_(gone)))
 
     def _in_batches(self, query: Select[Any]) -> Iterator[Sequence[Row[Any]]]:
         """What a query finds, looked up before any lock, as many rows at once as a short transaction can change."""

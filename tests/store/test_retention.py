@@ -18,6 +18,7 @@ from store.audit import make_checkpoint, verify
 from store.emptying import drop_parts, find_unneeded, newest_seen, pieces
 from store.engine import Store, open_store
 from store.errors import Rejected
+from store.nodes import beat, load_beats
 from store.receipts import PART_BYTES, Packed, has_body, keep_parts, keep_receipts, pack
 from store.reconcile import reconcile
 from store.retention import DEFAULTS, Retention, retention_round
@@ -326,6 +327,19 @@ def test_old_budgets_and_attempts_go(running: Any) -> None:
     assert _sweep(running) == {"budgets": 450}
     running.wait(days=400)
     assert _sweep(running) == {"deliveries": 450}
+
+
+def test_daemons_of_long_ago_are_forgotten_and_their_hosts_are_not(running: Any) -> None:
+    """Every start is a node of its own; by the last one its host stays known."""
+    with running.store.writing() as connection:
+        for day, name in enumerate(("web-1-aaaaaa", "web-1-bbbbbb", "db-cccccc")):
+            beat(connection, name, running.now + day * DAY)
+    running.wait(days=40)
+    with running.store.writing() as connection:
+        beat(connection, "db-dddddd", running.now)
+    assert _sweep(running) == {"nodes": 2}
+    with running.store.reading() as connection:
+        assert sorted(load_beats(connection)) == ["db-dddddd", "web-1-bbbbbb"]
 
 
 def test_it_goes_in_steps_with_pauses_between(closed: Any) -> None:
