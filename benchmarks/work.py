@@ -19,7 +19,7 @@ from benchmarks.traffic import varied_mails, webhook_posts
 BATCH = 10
 _POOL = 1_000
 _CONNECTIONS = 8
-#: A rate is sustained when nothing older than this waits at its end, and all that was offered was taken.
+#: A rate is sustained when nothing older than this waits at its end, and all that was offered was taken in time.
 _OLDEST_SECONDS = 0.5
 _TAKEN = 0.98
 
@@ -84,7 +84,8 @@ class Offer:
             sent = self.send(rate / self.each, seconds)
             age = self.desk.backlog().oldest_seconds
         items = sent.done * self.each
-        sustained = not sent.errors and items >= rate * seconds * _TAKEN and age <= _OLDEST_SECONDS
+        in_time = sent.seconds <= seconds + _OLDEST_SECONDS and items >= rate * seconds * _TAKEN
+        sustained = in_time and not sent.errors and age <= _OLDEST_SECONDS
         self.desk.wait_worked()
         stages = by_stage(before, self.desk.stages(), items)
         console.print(
