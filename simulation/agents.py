@@ -52,6 +52,18 @@ def act(world: World, acted: Acted) -> None:
         world.last.append(f"  refused: {refusal}")
 
 
+def interrupt(world: World, acted: Acted) -> None:
+    """Do it in the middle of somebody else's turn: by a process of its own, which nothing strikes."""
+    faults = world.house.faults
+    armed, faults.armed = faults.armed, []
+    acts, world.house.acts = world.house.acts, Acts(world.house.store, lambda: world.house.desk)
+    try:
+        world.last.append(f"{world.when} meanwhile {acted!r}")
+        act(world, acted)
+    finally:
+        faults.armed, world.house.acts = armed, acts
+
+
 def _click(world: World, address: str, record: int) -> None:
     """The link in the last page of this record, and the button behind it."""
     page = world.told.get((address, record))

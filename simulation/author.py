@@ -12,6 +12,7 @@ from simulation.events import (
     Bounced,
     ClockJumped,
     Event,
+    Interrupted,
     Left,
     MailRepeated,
     MailSent,
@@ -30,6 +31,8 @@ from simulation.house import VARIANTS
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 FIRING, ENDED = True, False
+#: The share of signals that meet somebody who is faster.
+INTERRUPTED = 0.1
 #: How many mails begin in a working day of a story that is longer than this.
 CALM, CALM_FROM_DAYS = 0.8, 60
 AGENTS = ("ana", "ben", "chloe")
@@ -230,4 +233,21 @@ class Author:
 def write_story(seed: int, *, days: int) -> list[Event]:
     """The story of a seed: a busy desk for some days, a calm one for longer."""
     chance = random.Random(seed)
-    return Author(chance, days).write(chance.choice((1.0, 3.0, 6.0)) if days < CALM_FROM_DAYS else CALM)
+    events = Author(chance, days).write(chance.choice((1.0, 3.0, 6.0)) if days < CALM_FROM_DAYS else CALM)
+    return list(_with_interruptions(events, chance))
+
+
+def _with_interruptions(events: list[Event], chance: random.Random) -> Iterator[Event]:
+    """Now and then an agent does something to a record while the desk takes a turn with it."""
+    for event in events:
+        thing = None
+        if isinstance(event, Posted):
+            thing = f"alert:{event.source}:{event.said[0].key}"
+        elif isinstance(event, MailSent) and event.answers is not None:
+            thing = f"mail:{event.answers}"
+        if thing is not None and chance.random() < INTERRUPTED:
+            verb = chance.choice(("ack", "assign", "note", "reply", "wait", "resolve", "close"))
+            other = {"assign": "ben", "wait": "customer", "resolve": "waived"}.get(verb, "")
+            acted = Acted(event.at, chance.choice(AGENTS), verb, thing, other)
+            yield Interrupted(event.at, chance.randint(2, 6), acted)
+        yield event

@@ -116,6 +116,14 @@ class Acted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupted(Event):
+    """Somebody is faster: ``acted`` is done just before the ``write``-th write of the store from now on."""
+
+    write: int
+    acted: Acted
+
+
+@dataclass(frozen=True, slots=True)
 class Left(Event):
     """Somebody goes on holiday, and a machine answers every mail to them. ``marked`` machines say that they are one."""
 

@@ -1,4 +1,4 @@
-"""A store whose writes can be struck: the process dies around one of them, or the database goes away.
+"""A store whose writes can be struck: the process dies, another is faster, or the database is away.
 
 The product has no crash hooks; the simulation composes it with this store. A death is no `Exception`, so nothing in
 the product can catch it, as nothing catches a kill.
@@ -6,6 +6,7 @@ the product can catch it, as nothing catches a kill.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -30,6 +31,7 @@ class Faults:
     """What will strike: the fault and after how many writes. ``struck`` tells what happened since it was last read."""
 
     armed: list[tuple[int, Point]] = field(default_factory=list)
+    meanwhile: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     struck: list[Point] = field(default_factory=list)
     held_seconds: float = 0.015  # as the product is told, for how it adapts must not depend on this machine
     writes: int = 0
@@ -38,15 +40,29 @@ class Faults:
         """Strike the ``write``-th write from now on, 1 being the next."""
         self.armed.append((self.writes + write, point))
 
+    def interrupt(self, write: int, act: Callable[[], None]) -> None:
+        """Let another writer be first, just before the ``write``-th write from now on."""
+        self.meanwhile.append((self.writes + write, act))
+
     def next_write(self) -> Point | None:
-        """What strikes the write that begins now."""
+        """What strikes the write that begins now, once others have written who are faster."""
         self.writes += 1
+        if self.meanwhile:
+            self._interrupted()
         due = [one for one in self.armed if one[0] <= self.writes]
         if not due:
             return None
         self.armed.remove(due[0])
         self.struck.append(due[0][1])
         return due[0][1]
+
+    def _interrupted(self) -> None:
+        """Let those write first whose turn it is; nobody interrupts them."""
+        now, waiting, self.meanwhile = self.writes, self.meanwhile, []
+        for write, act in waiting:
+            if write <= now:
+                act()
+        self.meanwhile = [one for one in waiting if one[0] > now]
 
 
 class StruckWriting(Writing):

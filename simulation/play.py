@@ -10,13 +10,14 @@ from typing import Any
 
 from daemon.outbox import Handover, pause_after
 from kit.instants import from_micros, to_micros
-from simulation.agents import act
+from simulation.agents import act, interrupt
 from simulation.checks import Broken, Checks, Sight, hold
 from simulation.events import (
     Acted,
     Bounced,
     ClockJumped,
     Event,
+    Interrupted,
     Left,
     MailRepeated,
     MailSent,
@@ -108,7 +109,7 @@ class Player:
             Sending: self._senders.bring, MailSent: self._senders.mail, MailRepeated: self._senders.repeat,
             Bounced: self._senders.bounce, Posted: self._senders.post, Left: self._senders.leave,
             Acted: partial(act, world), PolicyChanged: self._policy, RelayFailed: self._relay,
-            ClockJumped: self._jump, Stopped: self._stop, Struck: self._strike,
+            ClockJumped: self._jump, Stopped: self._stop, Struck: self._strike, Interrupted: self._interrupt,
         }  # fmt: skip
 
     # ------------------------------------------------------------------ the course of things
@@ -126,6 +127,7 @@ class Player:
             self._check(_told(what))
         world.house.relay.trouble = None
         world.house.faults.armed.clear()
+        world.house.faults.meanwhile.clear()
         self._live_until(world.real + _AFTERWARDS)
         self._check("all is quiet", full=True)
         self._checks.end(self._sight())
@@ -256,6 +258,10 @@ class Player:
             return
         world.down_until = stopped.until
         world.later(stopped.until, stopped)
+
+    def _interrupt(self, interrupted: Interrupted) -> None:
+        world = self._world
+        world.house.faults.interrupt(interrupted.write, lambda: interrupt(world, interrupted.acted))
 
     def _strike(self, struck: Struck) -> None:
         self._world.house.faults.arm(struck.write, struck.point)
