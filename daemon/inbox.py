@@ -307,14 +307,14 @@ def _was_cut(item: Item) -> bool:
     return isinstance(item, Mail) and any(note.startswith("content truncated") for note in item.notes)
 
 
-def _within(claimed: Sequence[Claimed], most: int) -> tuple[Sequence[Claimed], Sequence[Claimed]]:
+def _within(claimed: list[Claimed], most: int) -> tuple[list[Claimed], list[Claimed]]:
     """The first receipts, as many as ``most`` bytes of bodies allow and at least one; and the rest."""
     total = 0
     for place, one in enumerate(claimed):
         total += one.size
         if total > most and place:
             return claimed[:place], claimed[place:]
-    return claimed, ()
+    return claimed, []
 
 
 def _counts(working: Working, before: Mapping[int, Mapping[str, int]]) -> dict[int, Mapping[str, int]]:

@@ -107,8 +107,7 @@ class Worker:
             with self._stages.timed("compose"):
                 self._compose_due(desk, report, now)
         if self._checkpoint.due(now):
-            with self._store.writing() as connection:
-                make_checkpoint(connection, now)
+            make_checkpoint(self._store, now)
         report.parser_restarts = self._parser.restarts - self._restarts
         self._restarts = self._parser.restarts
         if not (worked.busy or report.timers or report.composed or report.parser_restarts):

@@ -17,11 +17,14 @@ from incidents.timeline import FIRST_PREV, checkpoint_hash, entry_hash, leaf_has
 from kit.instants import from_micros, to_micros
 from store.bulk import insert_rows
 from store.counters import reserve
+from store.engine import Store
 from store.tables.incidents import incidents
 from store.tables.timeline import checkpoint_heads, checkpoints, timeline, timeline_values, tombstones
 
 #: An entry is dated when its turn begins and seen when it commits: a checkpoint looks back this far for latecomers.
 MARGIN = timedelta(minutes=10)
+#: Heads of one checkpoint: written while the lock is held.
+MOST_HEADS = 2000
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _STREAMED = {"stream_results": True, "yield_per": 2000}
 
@@ -242,19 +245,34 @@ def _heads_of(connection: Connection, checkpoint: int) -> list[tuple[int, int, b
     return [(row.subject, row.seq, bytes(row.hash)) for row in rows]
 
 
-def make_checkpoint(connection: Connection, now: datetime) -> int | None:
-    """Hash the heads that moved since the last checkpoint onto it; its id, None when none moved. Needs a write."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("LOCK TABLE checkpoints IN EXCLUSIVE MODE")  # one after another, or the chain forks
-    last = connection.execute(select(checkpoints).order_by(checkpoints.c.id.desc()).limit(1)).one_or_none()
-    heads = _moved(connection, None if last is None else from_micros(last.at))
-    if not heads:
-        return None
-    previous = FIRST_PREV if last is None else bytes(last.hash)
-    (number,) = reserve(connection, "row", 1)
-    insert_rows(connection, checkpoints, [(number, to_micros(now), checkpoint_hash(previous, now, heads))])
-    insert_rows(connection, checkpoint_heads, [(number, *head) for head in heads])
-    return number
+def make_checkpoint(store: Store, now: datetime) -> int | None:
+    """Hash the heads that moved since the last checkpoint onto it; its id, None when none moved.
+
+    They are read before the lock is taken. Many make several checkpoints, none of which holds it for long.
+    """
+    with store.reading() as connection:
+        last = _last_checkpoint(connection)
+        heads = _moved(connection, None if last is None else from_micros(last.at))
+    number, previous = (None, FIRST_PREV) if last is None else (last.id, bytes(last.hash))
+    made = None
+    for start in range(0, len(heads), MOST_HEADS):
+        some = heads[start : start + MOST_HEADS]
+        digest = checkpoint_hash(previous, now, some)
+        with store.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("LOCK TABLE checkpoints IN EXCLUSIVE MODE")  # else the chain may fork
+            newest = _last_checkpoint(connection)
+            if (None if newest is None else newest.id) != number:
+                return made  # somebody else makes them just now; what moved is seen by theirs or by the next
+            (number,) = reserve(connection, "row", 1)
+            insert_rows(connection, checkpoints, [(number, to_micros(now), digest)])
+            insert_rows(connection, checkpoint_heads, [(number, *head) for head in some])
+        made, previous = number, digest
+    return made
+
+
+def _last_checkpoint(connection: Connection) -> Row[Any] | None:
+    return connection.execute(select(checkpoints).order_by(checkpoints.c.id.desc()).limit(1)).one_or_none()
 
 
 def _moved(connection: Connection, since: datetime | None) -> list[tuple[int, int, bytes]]:

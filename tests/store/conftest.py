@@ -145,6 +145,5 @@ def lived(running: Running) -> Running:
     running.wait(minutes=20)
     running.fire()
     running.post(body)  # waits for its turn
-    with running.store.writing() as connection:
-        make_checkpoint(connection, running.now)
+    make_checkpoint(running.store, running.now)
     return running

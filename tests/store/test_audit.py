@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 from incidents.incident import Incident
 from incidents.timeline import FIRST_PREV, Entry, EntryKind, Sealed, seal
 from kit.instants import to_micros
+from store import audit
 from store.audit import Broken, make_checkpoint, verify
 from store.bulk import insert_rows
 from store.engine import Store
@@ -88,8 +89,7 @@ def _first_broken(store: Store, **scope: object) -> Broken | None:
 
 def test_what_the_desk_wrote_verifies(store: Store) -> None:
     _open(store, {1: 3, 2: 1, 5: 2})
-    with store.writing() as connection:
-        make_checkpoint(connection, NOW)
+    make_checkpoint(store, NOW)
     with store.reading() as connection:
         verified = verify(connection)
     assert (verified.entries, verified.erased_fields, verified.checkpoints) == (6, 0, 1)
@@ -97,8 +97,7 @@ def test_what_the_desk_wrote_verifies(store: Store) -> None:
 
 
 def test_an_empty_store_verifies(store: Store) -> None:
-    with store.writing() as connection:
-        assert make_checkpoint(connection, NOW) is None
+    assert make_checkpoint(store, NOW) is None
     with store.reading() as connection:
         assert verify(connection).entries == 0
 
@@ -170,8 +169,8 @@ def test_a_chain_cut_at_its_end_is_found(store: Store) -> None:
 
 def test_a_chain_cut_together_with_its_record_is_found_by_the_checkpoint(store: Store) -> None:
     _open(store, {1: 2, 2: 4})
+    number = make_checkpoint(store, NOW)
     with store.writing() as connection:
-        number = make_checkpoint(connection, NOW)
         _unprotect(connection)
         third = select(timeline.c.hash).where(timeline.c.subject == 2, timeline.c.seq == 3).scalar_subquery()
         connection.execute(update(incidents).where(incidents.c.id == 2).values(head_seq=3, head_hash=third))
@@ -188,8 +187,8 @@ def _remove_whole(connection: Connection, number: int) -> None:
 
 def test_a_record_that_is_gone_whole_is_found(store: Store) -> None:
     _open(store, {1: 2, 2: 4})
+    make_checkpoint(store, NOW)
     with store.writing() as connection:
-        make_checkpoint(connection, NOW)
         _remove_whole(connection, 2)
     broken = _first_broken(store)
     assert broken is not None
@@ -198,8 +197,8 @@ def test_a_record_that_is_gone_whole_is_found(store: Store) -> None:
 
 def test_a_chain_that_retention_removed_left_its_tombstone(store: Store) -> None:
     _open(store, {1: 2, 2: 4})
+    make_checkpoint(store, NOW)
     with store.writing() as connection:
-        make_checkpoint(connection, NOW)
         head = connection.execute(select(incidents.c.head_hash).where(incidents.c.id == 2)).scalar_one()
         stone = {"subject": 2, "seq": 4, "hash": head, "rule": "standard", "at": to_micros(NOW)}
         connection.execute(insert(tombstones).values(stone))
@@ -225,8 +224,8 @@ def test_an_entry_that_its_record_does_not_know_is_found(store: Store) -> None:
 def test_a_rewritten_chain_is_found_by_the_checkpoint(store: Store) -> None:
     """Whoever can rewrite a chain with all its hashes can't rewrite what the checkpoint saw."""
     _open(store, {1: 2})
+    make_checkpoint(store, NOW)
     with store.writing() as connection:
-        make_checkpoint(connection, NOW)
         _remove_whole(connection, 1)
     _open(store, {1: 2})
     broken = _first_broken(store)
@@ -236,11 +235,10 @@ def test_a_rewritten_chain_is_found_by_the_checkpoint(store: Store) -> None:
 
 def test_a_changed_checkpoint_is_found(store: Store) -> None:
     _open(store, {1: 2})
-    with store.writing() as connection:
-        make_checkpoint(connection, NOW)
+    make_checkpoint(store, NOW)
     _extend(store, 1, NOW + timedelta(hours=1))
+    second = make_checkpoint(store, NOW + timedelta(hours=1))
     with store.writing() as connection:
-        second = make_checkpoint(connection, NOW + timedelta(hours=1))
         connection.execute(delete(checkpoint_heads).where(checkpoint_heads.c.checkpoint == second))
     broken = _first_broken(store)
     assert broken is not None
@@ -249,11 +247,10 @@ def test_a_changed_checkpoint_is_found(store: Store) -> None:
 
 def test_a_removed_checkpoint_is_found_by_the_next(store: Store) -> None:
     _open(store, {1: 2})
-    with store.writing() as connection:
-        first = make_checkpoint(connection, NOW)
+    first = make_checkpoint(store, NOW)
     _extend(store, 1, NOW + timedelta(hours=1))
+    second = make_checkpoint(store, NOW + timedelta(hours=1))
     with store.writing() as connection:
-        second = make_checkpoint(connection, NOW + timedelta(hours=1))
         connection.execute(delete(checkpoint_heads).where(checkpoint_heads.c.checkpoint == first))
         connection.execute(delete(checkpoints).where(checkpoints.c.id == first))
     broken = _first_broken(store)
@@ -263,12 +260,10 @@ def test_a_removed_checkpoint_is_found_by_the_next(store: Store) -> None:
 
 def test_a_checkpoint_covers_only_the_heads_that_moved(store: Store) -> None:
     _open(store, {1: 2, 2: 2})
-    with store.writing() as connection:
-        make_checkpoint(connection, NOW)
-        assert make_checkpoint(connection, NOW + timedelta(minutes=1)) is None
+    make_checkpoint(store, NOW)
+    assert make_checkpoint(store, NOW + timedelta(minutes=1)) is None
     _extend(store, 2, NOW + timedelta(hours=1))
-    with store.writing() as connection:
-        second = make_checkpoint(connection, NOW + timedelta(hours=1))
+    second = make_checkpoint(store, NOW + timedelta(hours=1))
     with store.reading() as connection:
         rows = connection.execute(select(checkpoint_heads).where(checkpoint_heads.c.checkpoint == second)).all()
     assert [(row.subject, row.seq) for row in rows] == [(2, 3)]
@@ -277,11 +272,9 @@ def test_a_checkpoint_covers_only_the_heads_that_moved(store: Store) -> None:
 
 def test_an_entry_that_was_committed_after_the_checkpoint_it_is_older_than_is_covered_by_the_next(store: Store) -> None:
     _open(store, {1: 2})
-    with store.writing() as connection:
-        make_checkpoint(connection, NOW + timedelta(minutes=5))
+    make_checkpoint(store, NOW + timedelta(minutes=5))
     _extend(store, 1, NOW + timedelta(minutes=4))
-    with store.writing() as connection:
-        assert make_checkpoint(connection, NOW + timedelta(hours=1)) is not None
+    assert make_checkpoint(store, NOW + timedelta(hours=1)) is not None
 
 
 def test_one_record_is_verified_alone(store: Store) -> None:
@@ -322,3 +315,17 @@ def test_a_hundred_thousand_entries_take_five_seconds_at_most(store: Store) -> N
     assert verified.entries == 10_000
     assert verified.first_broken is None
     assert time.process_time() - begun < 0.5
+
+
+def test_many_heads_make_several_checkpoints_none_of_which_holds_the_lock_long(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read and hashed before the lock; one chain covers them all."""
+    monkeypatch.setattr(audit, "MOST_HEADS", 2)
+    _open(store, dict.fromkeys(range(1, 6), 1))
+    make_checkpoint(store, NOW)
+    with store.reading() as connection:
+        verified = verify(connection)
+        heads = connection.execute(select(checkpoint_heads.c.subject)).scalars().all()
+    assert (verified.checkpoints, verified.first_broken) == (3, None)
+    assert sorted(heads) == [1, 2, 3, 4, 5]

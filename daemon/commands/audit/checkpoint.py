@@ -13,8 +13,7 @@ def checkpoint(session: Session) -> None:
     """Hash the heads that moved since the last checkpoint, as the daemon does every hour."""
     from store.audit import make_checkpoint
 
-    with session.store.writing() as connection:
-        number = make_checkpoint(connection, session.now)
+    number = make_checkpoint(session.store, session.now)
     if session.as_json:
         say_json({"checkpoint": number})
     else:
