@@ -53,13 +53,16 @@ def make_console(
         Route("/", console.queue),
         Route("/static/console.css", console.stylesheet),
         Route("/a/{token}", links.page, methods=["GET", "HEAD", "POST"]),
-        Route("/healthz", watch.healthz),
-        Route("/readyz", watch.readyz),
-        Route("/metrics", watch.metrics),
+        *watch.routes(),
     ]
     failures = Failures(renderer, on_error)
     handlers = {HTTPException: failures.refused, Exception: failures.failed}
     return Guarded(Starlette(routes=routes, exception_handlers=handlers))
+
+
+def make_watch(*, health: Callable[[], Health], metrics: Callable[[], bytes]) -> ASGIApp:
+    """Only what machines ask, as an ASGI application."""
+    return Guarded(Starlette(routes=Watched(health, metrics).routes()))
 
 
 class Console:
@@ -99,6 +102,12 @@ class Watched:
 
     def __init__(self, health: Callable[[], Health], metrics: Callable[[], bytes]) -> None:
         self._health, self._metrics = health, metrics
+
+    def routes(self) -> list[Route]:
+        """Where machines ask it."""
+        return [
+            Route("/healthz", self.healthz), Route("/readyz", self.readyz), Route("/metrics", self.metrics)
+        ]  # fmt: skip
 
     async def healthz(self, request: Request) -> Response:
         """The process is alive: it answered."""

@@ -35,6 +35,7 @@ from daemon.outbox import handover_round, pause_after
 from daemon.pages import StorePages
 from daemon.policy import read_policy
 from daemon.processes import WorkerProcess
+from daemon.roles import ALL, Role, Roles
 from daemon.watch import Watch
 from desk.context import Desk
 from desk.ports import Pages
@@ -66,12 +67,14 @@ class App:
     """Everything that one daemon is, from `start` to `stop`.
 
     ``manager`` is the service manager, which is told how it goes; ``sockets`` are those that it opened for the doors.
+    ``roles`` are the parts that run here; the others run elsewhere.
     """
 
     def __init__(
         self, config: Config, *, path: Path, policy: Policy, store: Store, manager: Manager | None = None,
-        sockets: Given | None = None,
+        sockets: Given | None = None, roles: Roles = ALL,
     ) -> None:  # fmt: skip
+        self.roles = roles
         self.config, self.path, self.store = config, path, store
         self.node = f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self.nodes = Nodes(self.node)
@@ -86,7 +89,7 @@ class App:
         self.watch = Watch(self.manager, alive_at=lambda: self.committer.alive_at, health=self.health)
         self.workers = [
             WorkerProcess(number, path, store, on_report=self._hear, on_end=self.metrics.worker_ended)
-            for number in range(1, config.workers + 1)
+            for number in range(1, config.workers + 1 if Role.WORK in roles else 1)
         ]
         self.relay: Relay = open_relay(config.relay.url, sender=config.relay.sender.address, domain=config.desk.domain)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -105,8 +108,9 @@ class App:
         for worker in self.workers:
             worker.start(self.node)
         await self.doors.open()
+        hands = HANDS if Role.DELIVER in self.roles else 0
         self._tasks = [
-            *(asyncio.create_task(self._repeat(self._hand_over, "outbox")) for _ in range(HANDS)),
+            *(asyncio.create_task(self._repeat(self._hand_over, "outbox")) for _ in range(hands)),
             asyncio.create_task(self._repeat(self._upkeep, "upkeep")),
             asyncio.create_task(self._repeat(self._gauges, "gauges")),
             asyncio.create_task(self._repeat(self._beat, "beat")),
@@ -243,7 +247,8 @@ class App:
         owners = await asyncio.to_thread(self.nodes.round, self.store, utc_now())
         if owners:
             log.warning("node.taken_over", owners=owners)
-            self._wake_workers()
+            for worker in self.workers:
+                worker.wake()
             self._composed.set()
         return BEAT_EVERY.total_seconds()
 

@@ -8,12 +8,13 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from console.app import make_console
+from console.app import make_console, make_watch
 from console.health import Health
 from daemon.activation import BadSockets, Given, loopback
 from daemon.clock import utc_now
 from daemon.config import Config
 from daemon.readers import Listen
+from daemon.roles import Role, Roles
 from desk.ports import Pages
 from desk.receive import Kept, Receipt
 from ingest.listeners.bounds import Meter
@@ -31,6 +32,7 @@ class Behind(Protocol):
     config: Config
     meter: Meter
     pages: Pages
+    roles: Roles
 
     @property
     def keep(self) -> Callable[[Receipt], Awaitable[Kept]]:
@@ -59,13 +61,16 @@ class Doors:
         config, given = self._config, self._given
         if config.smtp is None and ("smtp" in given or "lmtp" in given):
             raise BadSockets("A socket unit opens a mail door and there are no smtp.addresses: expected some to take.")
-        web = self._sockets("http", config.http.listen)
+        ingest, pages = Role.INGEST in self._behind.roles, Role.WEB in self._behind.roles
+        web = self._sockets("http", config.http.listen if ingest or pages else None)
         metrics = self._sockets("metrics", config.metrics.listen)
-        smtp = self._sockets("smtp", config.smtp.listen if config.smtp is not None else None)
-        lmtp = given.get("lmtp") or ([bind_unix(config.lmtp.listen)] if config.lmtp is not None else [])
-        await self._serve(self._webhooks(self._console(loopback=loopback(web))), web)
+        smtp = self._sockets("smtp", config.smtp.listen if config.smtp is not None and ingest else None)
+        lmtp = given.get("lmtp") or ([bind_unix(config.lmtp.listen)] if config.lmtp is not None and ingest else [])
+        if web:
+            others = self._console(loopback=loopback(web)) if pages else self._watch()
+            await self._serve(self._webhooks(others) if ingest else others, web)
         if metrics:
-            await self._serve(self._console(loopback=False), metrics)
+            await self._serve(self._watch(), metrics)
         for serve, sockets in ((serve_smtp, smtp), (serve_lmtp, lmtp)):
             if sockets:
                 door = await serve(
@@ -89,6 +94,9 @@ class Doors:
 
     def _ready(self) -> bool:
         return self._behind.health().ready
+
+    def _watch(self) -> Asgi:
+        return make_watch(health=self._behind.health, metrics=self._behind.metrics_text)
 
     def _console(self, *, loopback: bool) -> Asgi:
         config = self._config

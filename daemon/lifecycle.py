@@ -19,7 +19,8 @@ from daemon.config import Config, check_together, load_config
 from daemon.logs import get_log, set_up_logs
 from daemon.notify import Manager
 from daemon.policy import read_policy
-from daemon.state import AlreadyRuns, StateFolder
+from daemon.roles import ALL, Roles
+from daemon.state import AlreadyRuns, StateFolder, alone_on
 from rules.policy import Policy
 from rules.problems import Problem
 from store.engine import Store, open_store
@@ -32,13 +33,16 @@ OK, DATA, TRY_AGAIN, CONFIGURATION = 0, 74, 75, 78
 log = get_log("daemon")
 
 
-def serve(path: Path, *, say: Callable[[str], None]) -> int:
+def serve(path: Path, *, say: Callable[[str], None], roles: Roles = ALL) -> int:
     """Run the daemon by the configuration at ``path`` until it is asked to stop; the exit status.
 
-    ``say`` tells the operator why it does not start.
+    ``say`` tells the operator why it does not start; ``roles`` are the parts that run here.
     """
     manager = Manager.found(os.environ)
     read = read_all(path)
+    if read.config is not None and roles != ALL and read.config.store.startswith("sqlite"):
+        said = "on SQLite one daemon does everything, expected no --role, or a PostgreSQL database that nodes share"
+        read.problems.append(Problem(read.config.where, said))
     if read.problems or read.config is None or read.policy is None:
         for problem in read.problems:
             say(str(problem))
@@ -53,10 +57,14 @@ def serve(path: Path, *, say: Callable[[str], None]) -> int:
             store = _prepare(read.config, path, say)
             if isinstance(store, int):
                 return store
-            with store.reading() as connection:
-                state.remember(load_instance(connection).id)
-            app = App(read.config, path=path, policy=read.policy, store=store, manager=manager, sockets=sockets)
-            return uvloop.run(_until_stopped(app))
+            with alone_on(store.path):
+                with store.reading() as connection:
+                    state.remember(load_instance(connection).id)
+                app = App(
+                    read.config, path=path, policy=read.policy, store=store, manager=manager, sockets=sockets,
+                    roles=roles,
+                )  # fmt: skip
+                return uvloop.run(_until_stopped(app))
     except AlreadyRuns as error:
         say(str(error))
         return TRY_AGAIN

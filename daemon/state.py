@@ -27,25 +27,12 @@ class StateFolder:
     def locked(self) -> Iterator[None]:
         """Be the one daemon of this folder. Raises `AlreadyRuns` with the other's process id (fault 99)."""
         self.path.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self._pid, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                sentence = f"{self.path} is locked by pid {self.pid()}: one daemon at a time works here."
-                raise AlreadyRuns(sentence) from None
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with _alone(self._pid, of=self.path):
             yield
-        finally:
-            os.close(fd)
 
     def pid(self) -> int | None:
         """The process id of the daemon that holds the lock, or held it last; None where none ever did."""
-        try:
-            return int(self._pid.read_text())
-        except (OSError, ValueError):
-            return None
+        return _pid_in(self._pid)
 
     def running_pid(self) -> int | None:
         """The process id of the daemon that runs now."""
@@ -75,3 +62,40 @@ class StateFolder:
         if self.instance != instance:
             self.path.mkdir(parents=True, exist_ok=True)
             self._marker.write_text(f"{instance}\n")
+
+
+@contextmanager
+def alone_on(database: Path | None) -> Iterator[None]:
+    """Be the one daemon of a SQLite file, whatever the state folder; of a server, which many share, None.
+
+    Raises `AlreadyRuns`.
+    """
+    if database is None:
+        yield
+        return
+    with _alone(database.with_name(f"{database.name}.pid"), of=database):
+        yield
+
+
+@contextmanager
+def _alone(path: Path, *, of: Path) -> Iterator[None]:
+    """Hold the lock at ``path``, with our process id in it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sentence = f"{of} is locked by pid {_pid_in(path)}: one daemon at a time works here."
+            raise AlreadyRuns(sentence) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _pid_in(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

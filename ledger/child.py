@@ -81,8 +81,8 @@ class Child:
 def _receipt(kind: str, number: int) -> Receipt:
     """As a door would make it."""
     if kind == "group":
-        envelope = {"type": "application/json", "peer": "127.0.0.1", "agent": ""}
-        return Receipt("prometheus", "alertmanager", utc_now(), envelope, group_of(number, _GROUP_BEGUN), None)
+        posted = {"type": "application/json", "peer": "127.0.0.1", "agent": ""}
+        return Receipt("prometheus", "alertmanager", utc_now(), posted, group_of(number, _GROUP_BEGUN), None)
     body = mail_of(number)
     envelope = {
         "from": f"p{number}@example.com", "to": [ADDRESS], "peer": "127.0.0.1", "helo": "mail.example.com",

@@ -64,7 +64,7 @@ def test_what_a_silent_node_had_is_put_back_within_half_a_minute(store: Store) -
     put(store, 2)
     say_alive(store, THERE, NOW)
     claim(store, f"{THERE}.outbox")
-    released = []
+    released: list[str] = []
     while not released and clock.at < 1030:
         released = here.round(store, NOW)
         clock.at += 5
