@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -49,9 +50,12 @@ from store.engine import Store
 from store.errors import StoreError
 from store.holding import hold_on_strange_host, load_hold
 from store.nodes import beat
+from store.retention import retention_round
 from store.upkeep import checkpoint_wal
 
 UPKEEP_EVERY = timedelta(seconds=1)
+#: How often it is asked whether the day's retention was done.
+RETENTION_LOOK = timedelta(hours=1)
 GAUGES_EVERY = timedelta(seconds=5)
 #: Mail rounds at once, so that one that hangs holds up no other.
 HANDS = 3
@@ -95,6 +99,7 @@ class App:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._composed = asyncio.Event()
         self._draining = False
+        self._ending = threading.Event()
         self._relay_troubles = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -115,6 +120,7 @@ class App:
             asyncio.create_task(self._repeat(self._gauges, "gauges")),
             asyncio.create_task(self._repeat(self._beat, "beat")),
             asyncio.create_task(self._repeat(self.watch.look, "watch")),
+            *([asyncio.create_task(self._repeat(self._retain, "retention"))] if Role.WORK in self.roles else []),
         ]
         self.manager.ready()
         log.info("daemon.ready", node=self.node, pid=os.getpid())
@@ -122,6 +128,7 @@ class App:
     async def stop(self) -> None:
         """Let nobody in, finish what was begun, keep what was accepted, and go."""
         self._draining = True
+        self._ending.set()
         self.manager.stopping()
         self.manager.status("Finishes what it has begun")
         log.info("daemon.draining")
@@ -241,6 +248,13 @@ class App:
         if self.committer.down_since is not None:
             await asyncio.to_thread(self.committer.probe)
         return UPKEEP_EVERY.total_seconds()
+
+    async def _retain(self) -> float:
+        """Delete what is past its class: once a day, on one of all nodes."""
+        done = await asyncio.to_thread(retention_round, self.store, utc_now(), wait=self._ending.wait)
+        if done:
+            log.info("retention.done", **done)
+        return RETENTION_LOOK.total_seconds()
 
     async def _beat(self) -> float:
         """Say that this node is alive, and take over from others on the same database that are not."""
