@@ -36,7 +36,6 @@ class OutboxState(StrEnum):
     SUPERSEDED = "superseded"
     SUPPRESSED = "suppressed"
     COLLAPSED = "collapsed"
-    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)

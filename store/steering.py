@@ -67,7 +67,7 @@ def discard_notification(connection: Connection, number: int, *, reason: str, no
         "state": "dead", "reason": clean_text(f"discarded: {reason}", _MOST_REASON), "next_at": None,
         "lease_owner": None, "lease_until": None,
     }  # fmt: skip
-    waiting = and_(_free(number, now), outbox.c.state.in_(("waiting", "ready", "held")))
+    waiting = and_(_free(number, now), outbox.c.state.in_(("waiting", "ready")))
     return bool(connection.execute(update(outbox).where(waiting).values(values)).rowcount)
 
 

@@ -18,7 +18,7 @@ outbox = Table(
     small("rank"),  # the priority as a number, 1 first
     word("message_id"),
     document("facts"),  # what the template needs that may have changed by then
-    word("state"),  # waiting, ready, delivered, dead, superseded, suppressed, collapsed, held
+    word("state"),  # waiting, ready, delivered, dead, superseded, suppressed, collapsed
     word("reason", nullable=True),
     raw("bytes", nullable=True),
     small("attempts"),

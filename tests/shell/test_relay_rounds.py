@@ -119,7 +119,7 @@ def test_what_waits_is_composed_and_then_handed_over(desk: Store) -> None:
 
 def test_what_is_not_due_stays(desk: Store) -> None:
     later = NOW + timedelta(minutes=5)
-    put(desk, row(1, next_at=later), row(2, state="held"), row(3, state="suppressed", next_at=None))
+    put(desk, row(1, next_at=later), row(2, state="superseded"), row(3, state="suppressed", next_at=None))
     assert not compose_round(desk, VOICE, KEYRING, owner="worker", now=NOW).busy
     assert hand(desk, Scripted()) == Handover()
 
