@@ -60,6 +60,10 @@ class Due:
         self.next_at = now + self.every
         return True
 
+    def again(self) -> None:
+        """There was something, so there may be more: the next look is at once."""
+        self.next_at = None
+
 
 @dataclass(slots=True)
 class Report:
@@ -101,6 +105,8 @@ class Worker:
             with self._stages.timed("timers"):
                 fired = timers_round(self._store, desk, ids=self._ids, owner=self._owner, now=now)
             report.timers, report.late_seconds = len(fired.names), fired.late_seconds
+            if fired.names:
+                self._timers.again()
             for target, error in fired.errors:
                 log.error("timer.failed", target=target.name, incident=target.subject, exc_info=error)
         if worked.told or report.timers or self._compose.due(now):
@@ -118,6 +124,8 @@ class Worker:
     def _compose_due(self, desk: Desk, report: Report, now: datetime) -> None:
         made = compose_round(self._store, self._voice, desk.keyring, owner=self._owner, now=now)
         report.composed = made.ready
+        if made.busy:
+            self._compose.again()
         self._journeys.told(made.verdicts)
         for row, error in made.dead.items():
             log.error("outbox.not_composed", outbox=row, error=type(error).__name__, exc_info=error)
