@@ -26,10 +26,12 @@ def comments_and_docstrings() -> Iterator[tuple[Path, str]]:
 def cited(text: str) -> Iterator[str]:
     """The keys that a text cites.
 
-    >>> sorted(cited("see rfc5321 4.2, A19, B3; faults 76 and 79; message/rfc822"))
+    The word before an address in a delivery report (``rfc822; ann@example.com``) cites nothing.
+
+    >>> sorted(cited("see rfc5321 4.2, A19, B3; faults 76 and 79; rfc822; ann@example.com"))
     ['76', '79', 'A19', 'B3', 'rfc5321']
     """
-    for number in re.findall(r"(?<!/)\brfc ?(\d+)", text, re.IGNORECASE):
+    for number in re.findall(r"(?<!/)\brfc ?(?!822\b)(\d+)", text, re.IGNORECASE):
         yield f"rfc{number}"
     yield from re.findall(r"(?<![-\w#&;.\\])([AB][1-9]\d?)\b(?![-.'\"\w])", text)
     for numbers in FAULTS.findall(text):
