@@ -42,7 +42,7 @@ def _run(plan: Plan, *, as_json: bool) -> bool:
 
 def _plan(options: argparse.Namespace, kind: str, database: str) -> Plan:
     if kind == "steps":
-        return Plan(kind, database, strikes=0, seed=options.seed)
+        return Plan(kind, database, mails=0, alerts=0, orders=0, strikes=0, seed=options.seed)
     mails, orders = options.items * 2 // 5, options.items // 10
     return Plan(
         kind, database, mails=mails, orders=orders, alerts=options.items - mails - orders, strikes=options.strikes,
