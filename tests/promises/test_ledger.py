@@ -6,6 +6,7 @@ import pytest
 
 from ledger.errors import NotHere
 from ledger.run import Plan, run
+from ledger.steps import run_steps
 
 SMALL = {"mails": 160, "alerts": 400, "orders": 40, "strikes": 6, "seed": 7}
 
@@ -16,6 +17,19 @@ def test_nothing_accepted_is_lost_or_doubled_by_kills(database: str) -> None:
     outcome = run(Plan("kill9", database, **SMALL))
     assert outcome.verdict.faults == []
     assert outcome.struck.total() == SMALL["strikes"]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_desk_that_ends_at_a_step_of_its_own_goes_on_where_it_stood(database: str) -> None:
+    """Faults 82 and 101: some of the steps; `make ledger KIND=steps` takes them all."""
+    outcome = run_steps(Plan("steps", database, mails=0, alerts=0, orders=0, strikes=6, seed=2))
+    assert outcome.verdict.faults == []
+    assert all(outcome.struck.values())
+
+
+def test_a_desk_whose_processes_stand_still_for_a_while_loses_nothing() -> None:
+    """Fault 103."""
+    assert run(Plan("stopcont", "sqlite", **{**SMALL, "strikes": 3})).verdict.faults == []
 
 
 def test_a_desk_that_is_asked_to_stop_under_load_ends_well_and_loses_nothing() -> None:
