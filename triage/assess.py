@@ -8,10 +8,11 @@ from typing import NamedTuple
 from incidents.assessment import LEVELS, Assessment, Decided
 from incidents.matrix import more_urgent
 from rules.facts import Facts
-from rules.policy import Policy
+from rules.policy import Judged, Policy
 from triage.severity import judge_severity
 
 _FROM_START = "where nothing else said otherwise"
+_FAILED = "the rules failed on this, so a person has to look"
 
 
 class Assessed(NamedTuple):
@@ -21,13 +22,16 @@ class Assessed(NamedTuple):
     facts: Facts
 
 
-def assess(facts: Facts, *, hint: str | None, policy: Policy, kept: Mapping[str, Decided] | None = None) -> Assessed:
-    """Judge ``facts`` by the policy. ``kept`` are fields that a person decided: they stay as they are.
+def assess(facts: Facts, *, hint: str | None, policy: Policy) -> Assessed:
+    """Judge ``facts`` by the policy. Where judging fails, what the start values say, at the catch-all (G12).
 
     Order: service, rules and floors, sender's hint, start values, matrix, severity, routing, owner.
     """
-    judged = policy.judge(facts)
-    fields: dict[str, Decided] = {**judged.fields, **(kept or {})}
+    try:
+        judged = policy.judge(facts)
+    except Exception:  # noqa: BLE001 - a fault of the rules must not cost a record
+        judged = Judged({"service": Decided(policy.catch_all, _FAILED), "start_tier": Decided("1", _FAILED)}, None)
+    fields: dict[str, Decided] = dict(judged.fields)
     if "service" not in fields:
         fields["service"] = policy.service_of(facts)
     if "kind" not in fields:
@@ -81,7 +85,10 @@ def _fill_priority(fields: dict[str, Decided], *, floor: Decided | None, policy:
 def _fill_tier(fields: dict[str, Decided], facts: Facts, policy: Policy) -> str:
     """The tier that work starts at, and the one team that owns this tier of the service: its name."""
     if "start_tier" not in fields:
-        fields["start_tier"] = policy.route(facts)
+        try:
+            fields["start_tier"] = policy.route(facts)
+        except Exception:  # noqa: BLE001 - as above
+            fields["start_tier"] = Decided("1", _FAILED)
     tier = int(fields["start_tier"].value or 1)
     service = fields["service"].value
     team = policy.owner(service, tier)

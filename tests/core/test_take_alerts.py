@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -159,6 +160,24 @@ def test_an_item_that_could_not_be_read_is_kept_as_refused(table: Any, alert: Ca
     """Fault 52: one bad alert does not lose the others, and is not lost itself."""
     table.lay(alert(), Refused("alerts[1].labels", "labels must be an object"))
     assert table.dispositions() == ["opened", "refused"]
+
+
+def test_a_fault_of_the_rules_costs_no_record(
+    make_desk: Callable[..., Desk], alert: Callable[..., Alert], table: Any
+) -> None:
+    """G12: it opens all the same, with the start values, at the catch-all's first team, and says so."""
+
+    def fails(asked: Any) -> Any:
+        raise RuntimeError(asked)
+
+    policy = table.working.desk.policy
+    broken = replace(policy, questions=replace(policy.questions, judge=fails))
+    opened = type(table)(Working(make_desk(broken), table.working.ids, table.working.now))
+    opened.lay(alert(labels=CRITICAL))
+    record = opened.only()
+    assert (record.priority, record.service, record.team) == ("P3", "everything else", "service-desk")
+    ((_, _, assessment),) = opened.working.assessments
+    assert "failed" in assessment.fields["service"].reason
 
 
 def test_pages_beyond_the_budget_come_together_in_one_notice(table: Any, alert: Callable[..., Alert]) -> None:
