@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from daemon.nodes import SILENCE, Nodes
 from daemon.outbox import handover_round
+from daemon.worker import Due
 from incidents.effects import Outgoing
 from notifiers.spec import Handed, Outcome, Parcel
 from store.bulk import insert_rows
@@ -137,3 +138,12 @@ def test_who_wakes_up_after_its_lease_sends_nothing_more(store: Store, monkeypat
     with store.reading() as connection:
         rows = list(connection.execute(select(outbox.c.state, outbox.c.lease_owner).order_by(outbox.c.id)))
     assert ("ready", "other.outbox") in rows  # the other has the first, and its verdict is not overwritten
+
+
+def test_what_was_found_is_followed_by_another_look_at_once() -> None:
+    """What a dead worker had is taken alone: at one look a second, a hundred mails would take a hundred seconds."""
+    due = Due(timedelta(seconds=1))
+    assert due.due(NOW)
+    assert not due.due(NOW)
+    due.again()
+    assert due.due(NOW)
