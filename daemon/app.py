@@ -51,7 +51,7 @@ from store.errors import StoreError
 from store.holding import hold_on_strange_host, load_hold
 from store.nodes import beat
 from store.retention import retention_round
-from store.upkeep import checkpoint_wal
+from store.upkeep import checkpoint_wal, keep_reserve
 
 UPKEEP_EVERY = timedelta(seconds=1)
 #: How often it is asked whether the day's retention was done.
@@ -247,6 +247,7 @@ class App:
         await asyncio.to_thread(checkpoint_wal, self.store)
         if self.committer.down_since is not None:
             await asyncio.to_thread(self.committer.probe)
+        await asyncio.to_thread(keep_reserve, self.store)
         return UPKEEP_EVERY.total_seconds()
 
     async def _retain(self) -> float:

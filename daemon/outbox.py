@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from incidents.effects import PAGES, OutboxState, Outgoing
 from incidents.story import Story
 from kit.backoff import backoff
@@ -24,7 +26,7 @@ from notifiers.spec import Handed, Outcome, Parcel, Relay, RelayUnreachable
 from notifiers.voice import Voice
 from store.claims import Lease, claim_outbox, extend_leases, load_held
 from store.engine import Store
-from store.errors import StoreError
+from store.errors import StoreError, StoreFull
 from store.holding import load_hold
 from store.outbox import (
     Delivery,
@@ -272,10 +274,18 @@ def _keep(
 ) -> None:  # fmt: skip
     dead = [one.outgoing for one in verdicts if one.state == OutboxState.DEAD]
     done.dead_pages = [one.id for one in dead if one.kind in PAGES]
-    with store.writing() as connection:
+
+    def mark(connection: Connection) -> None:
         keep_deliveries(connection, attempts, now)
         keep_verdicts(connection, owner, verdicts)
         done.escalated = escalate_at_once(connection, dead, now)
+
+    try:
+        with store.writing() as connection:
+            mark(connection)
+    except StoreFull:  # what went out and is not marked would go out again (fault 92)
+        with store.marking() as connection:
+            mark(connection)
 
 
 def pause_after(troubles: int) -> timedelta:

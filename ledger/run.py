@@ -151,6 +151,9 @@ class Run:
         finally:
             store.close()
         verdict.tell("the daemon ended with", [status] if status else [])
+        if self._plan.kind == "full":  # a relay that breaks off is handed its mail again, and nobody else
+            again = verdict.handed_over - verdict.notifications - self._sink.dropped
+            verdict.tell("mails that went out again because of the full disk", range(again))
         return Outcome(
             self._plan, verdict, self._struck, self._told.again, time.monotonic() - begun, self._sink.later,
             self._sink.dropped,

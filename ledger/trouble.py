@@ -83,13 +83,20 @@ def restart(scene: Scene) -> str:
 def full(scene: Scene) -> str:
     """Fill the disk to the last byte, and free it."""
     assert scene.disk is not None
-    ballast = scene.disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+    with ballast(scene.disk):
+        time.sleep(FULL)
+    return "full disk"
+
+
+@contextmanager
+def ballast(disk: Path) -> Iterator[None]:
+    """Keep a small disk full to the last byte."""
+    path = disk / "ballast"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
-    time.sleep(FULL)
-    ballast.unlink()
-    return "full disk"
+    yield
+    path.unlink()
 
 
 #: What can be struck, and on which database.
@@ -99,10 +106,10 @@ ON_POSTGRESQL = ("kill9", "term", "stopcont", "restart", "steps")
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
+def small_disk(folder: Path, mebibytes: int = DISK) -> Iterator[Path]:
     """A disk of its own in memory, which can be filled. Raises `NotHere` where this user may mount none."""
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
         raise NotHere("only root may mount the small disk that is filled")
     try:

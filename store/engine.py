@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from store.errors import BadUrl, Foreign, Missing, StoreUnavailable, wrapping
+from store.reserve import reserve_path
 from store.schema import APPLICATION_ID, check_schema
 from store.write import Writing, allow_writing
 
@@ -55,7 +56,16 @@ class Store:
 
     def writing(self) -> Writing:
         """A write transaction; see `store.write`."""
-        return Writing(self.engine, lock_path(self.path) if self.path else None)
+        return self._writing(marks=False)
+
+    def marking(self) -> Writing:
+        """The same on a full disk, for marks of what was handed over and nothing else; see `store.reserve`."""
+        return self._writing(marks=True)
+
+    def _writing(self, *, marks: bool) -> Writing:
+        if self.path is None:
+            return Writing(self.engine, None)
+        return Writing(self.engine, lock_path(self.path), reserve=reserve_path(self.path), marks=marks)
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from datetime import timedelta
 from typing import Any
 
-from store.engine import Store
+from store.engine import Store, lock_path
 from store.errors import StoreCorrupt, wrapping
+from store.reserve import make_reserve, reserve_path, stands
+from store.write import wait_lock
 
 _STEPS_A_LOOK = 10_000  # of SQLite's machine, about a millisecond
 
@@ -20,6 +23,17 @@ def checkpoint_wal(store: Store) -> int:
     with wrapping(), store.engine.connect() as connection:
         _, pages, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
     return int(pages) - int(moved)
+
+
+def keep_reserve(store: Store) -> None:
+    """Have the room stand that a full disk's marks are written in. Raises `StoreFull`."""
+    if store.path is None or stands(reserve_path(store.path)):
+        return
+    lock = wait_lock(lock_path(store.path))
+    try:
+        make_reserve(reserve_path(store.path))
+    finally:
+        os.close(lock)
 
 
 def check_pages(store: Store, *, within: timedelta) -> bool:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from store.errors import Collision, OutcomeUnknown, Rejected, StoreError, StoreUnavailable, wrap, wrap_file, wrapping
+from store.reserve import give_up_reserve, require_reserve
 
 T = TypeVar("T")
 
@@ -32,14 +33,18 @@ _IN_TRANSACTION = 2  # libpq's PQTRANS_INTRANS: begun, and no statement has fail
 class Writing:
     """One write transaction: ``with store.writing() as connection``. Leaving commits, an error rolls back.
 
-    ``held_seconds`` says afterwards how long the lock was held, commit included.
+    ``held_seconds`` says afterwards how long the lock was held, commit included. ``reserve`` is the room of
+    `store.reserve`; with ``marks`` this is what it is for, and it is given up.
     """
 
     held_seconds: float = 0.0
 
-    def __init__(self, engine: Engine, lock: Path | None) -> None:
+    def __init__(
+        self, engine: Engine, lock: Path | None, *, reserve: Path | None = None, marks: bool = False
+    ) -> None:
         self._engine = engine
         self._lock = lock
+        self._reserve, self._marks = reserve, marks
         self._fd: int | None = None
         self._began_at = 0.0
 
@@ -63,6 +68,8 @@ class Writing:
             return
         self._fd = wait_lock(self._lock)
         self._began_at = time.monotonic()
+        if self._reserve is not None:
+            (give_up_reserve if self._marks else require_reserve)(self._reserve)
         allow_writing(self._connection, allowed=True)
         self._connection.begin()
         driver: Any = self._connection.connection.driver_connection

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,15 +22,19 @@ from incidents.signal import Mailbox
 from incidents.targets import Target
 from kit.instants import from_micros, to_micros
 from kit.tokens import Keyring
+from ledger.errors import NotHere
+from ledger.trouble import ballast, small_disk
 from notifiers.spec import Handed, Outcome, Parcel, RelayUnreachable
 from notifiers.voice import Voice
 from store.bulk import insert_rows
-from store.engine import Store
+from store.engine import Store, open_store
+from store.errors import StoreFull
 from store.rows import incident_row, outgoing_row, target_row
 from store.tables.incidents import incidents
 from store.tables.outbox import deliveries, outbox
 from store.tables.people import people
 from store.tables.targets import targets
+from store.upkeep import keep_reserve
 
 NOW = datetime(2026, 11, 24, 9, 7, tzinfo=UTC)
 KEYRING = Keyring({1: b"k" * 32}, 1)
@@ -218,6 +225,36 @@ def test_a_crash_after_the_relays_yes_sends_the_same_mail_once_more(desk: Store)
     assert hand(desk, again, NOW + LEASE * 1.1) == Handover(delivered=1)
     assert not hand(desk, again, NOW + LEASE * 5).busy
     assert crashing.given == again.given
+
+
+def test_a_disk_that_is_full_when_the_relay_has_taken_a_mail_makes_it_go_out_once(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    """Fault 92: its mark is written in the reserve, while doors and other rounds hear that the disk is full."""
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(tmp_path / "disk", 64))
+        except NotHere as error:
+            pytest.skip(str(error))
+        shutil.copyfile(sqlite_template, disk / "triaged.db")
+        store = stack.enter_context(closing(open_store(f"sqlite:///{disk / 'triaged.db'}")))
+        keep_reserve(store)
+        composed(store, *(row(n, "reply", f"p{n}@example.com") for n in range(100)))
+        full = ExitStack()
+
+        class Filling(Scripted):
+            async def hand_over(self, parcels: Sequence[Parcel]) -> Sequence[Handed | None]:
+                full.enter_context(ballast(disk))
+                return await super().hand_over(parcels)
+
+        relay = Filling({f"p{n}@example.com": Handed(Outcome.DELIVERED, "250", "x" * 4000) for n in range(100)})
+        with full:
+            assert hand(store, relay) == Handover(delivered=100)
+            with pytest.raises(StoreFull):
+                hand(store, relay)
+        assert hand(store, relay, NOW + LEASE * 5) == Handover()
+        assert len(relay.given) == 100
+        assert set(states(store).values()) == {"delivered"}
 
 
 def test_old_news_is_not_sent_when_newer_waits(desk: Store) -> None:
