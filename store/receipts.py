@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, exists, select
 from desk.receive import Kept, Receipt
 from kit.instants import to_micros
 from store.bulk import Row, add_rows, write_rows
+from store.compress import compress, decompress
 from store.counters import reserve
 from store.errors import Absent, Rejected
 from store.tables.receipts import contents, receipts
@@ -61,7 +62,7 @@ def pack(receipt: Receipt) -> Packed:
         receipt,
         msgspec.json.encode(receipt.envelope).decode(),
         hashlib.sha256(body).digest(),
-        tuple(zlib.compress(body[start : start + PART_BYTES], 1) for start in starts),
+        tuple(compress(body[start : start + PART_BYTES]) for start in starts),
     )
 
 
@@ -139,16 +140,17 @@ def load_bodies(connection: Connection, wanted: Iterable[Bodied]) -> dict[int, b
     wanted = list(wanted)
     parts: dict[bytes, list[bytes]] = {one.content: [] for one in wanted}
     query = select(contents.c.hash, contents.c.bytes).where(contents.c.hash.in_(parts)).order_by(contents.c.part)
-    for digest, compressed in connection.execute(query):
-        parts[bytes(digest)].append(zlib.decompress(compressed))
+    for digest, stored in connection.execute(query):
+        parts[bytes(digest)].append(stored)
     return {one.id: _whole(one, parts[one.content]) for one in wanted}
 
 
 def _whole(one: Bodied, parts: list[bytes]) -> bytes:
-    body = b"".join(parts)
-    if hashlib.sha256(body).digest() != one.content:
-        raise Absent(f"The body of receipt {one.id} is not complete in the database; look at its backup.")
-    return body
+    with suppress(ValueError):
+        body = b"".join(map(decompress, parts))
+        if hashlib.sha256(body).digest() == one.content:
+            return body
+    raise Absent(f"The body of receipt {one.id} is not complete in the database; look at its backup.")
 
 
 def _parts(packed: Packed) -> list[Row]:

@@ -45,6 +45,6 @@ contents = Table(
     METADATA,
     raw("hash"),
     small("part"),
-    raw("bytes"),  # zlib
+    raw("bytes"),  # as store.compress makes them
     PrimaryKeyConstraint("hash", "part"),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from desk.receive import Kept, Receipt
 from kit.text import clean_text
@@ -134,6 +135,23 @@ def test_a_body_that_lacks_a_part_is_told(store: Store) -> None:
         connection.execute(delete(contents))
     with pytest.raises(Absent, match=f"receipt {kept.id} "):
         _bodies(store)
+
+
+def test_a_body_that_is_damaged_is_told(store: Store) -> None:
+    [kept] = _keep(store, _receipt(b"body" * 100))
+    with store.writing() as connection:
+        connection.execute(update(contents).values(bytes=b"not what was kept"))
+    with pytest.raises(Absent, match=f"receipt {kept.id} "):
+        _bodies(store)
+
+
+@pytest.mark.parametrize("body", [b"", b"said before the upgrade" * 100])
+def test_a_body_kept_by_the_first_version_is_read(store: Store, body: bytes) -> None:
+    """It compressed with zlib."""
+    _keep(store, _receipt(body))
+    with store.writing() as connection:
+        connection.execute(update(contents).values(bytes=zlib.compress(body, 1)))
+    assert _bodies(store) == [body]
 
 
 def test_no_receipts_are_no_work(store: Store) -> None:
