@@ -74,7 +74,7 @@ def take_alert(working: Working, alert: Alert, arrival: Arrival) -> None:
         working.repeat(known, receipt=arrival.id, at=arrival.received_at)
         working.count(arrival.id, Disposition.REPEATED)
         return
-    heard = Heard(arrival, alert, name, known, episode, digest)
+    heard = Heard(arrival, alert, name, None if known is None else working.settled(known), episode, digest)
     outcome = _VERDICTS[verdict](working, heard)
     working.add_signal(
         SignalRow(
@@ -132,7 +132,7 @@ def _refire(working: Working, heard: Heard) -> Outcome:
         return _opened(working, heard, _open_record(working, heard, links=recurred))
     firing = before.firing + (known.status == "resolved")
     incident = _back_to_work(working, replace(before, firing=firing), heard)
-    working.put_key(_fired(heard, incident.id))
+    working.put_key(_fired(heard, incident.id, heard_before=known.signals))
     return Outcome(Disposition.FOLDED, incident.id, spoke=True)
 
 
@@ -144,7 +144,7 @@ def _refresh(working: Working, heard: Heard) -> Outcome:
     if before is None:
         return Outcome(Disposition.LATE, known.incident)
     author = _author(working, heard)
-    working.put_key(replace(_fired(heard, before.id), episode=known.episode))
+    working.put_key(replace(_fired(heard, before.id, heard_before=known.signals), episode=known.episode))
     entries = []
     if before.title != alert.title:
         values = {"title": {"before": before.title, "after": alert.title}, "receipt": heard.arrival.id}
@@ -279,24 +279,35 @@ def _open_record(
 
 def _opened(working: Working, heard: Heard, incident: Incident) -> Outcome:
     if heard.name is not None:
-        working.put_key(_fired(heard, incident.id))
+        working.put_key(_fired(heard, incident.id, heard_before=_left_to(working, heard.known)))
     return Outcome(Disposition.OPENED, incident.id, spoke=True)
 
 
-def _fired(heard: Heard, incident: int) -> FoldKey:
+def _left_to(working: Working, known: FoldKey | None) -> int:
+    """How many signals a key brings to a new record: those of no record yet.
+
+    What an older record heard stays counted there, under a name that nothing folds by, for no group is called "".
+    """
+    if known is None or known.incident is None:
+        return 0 if known is None else known.signals
+    working.put_key(replace(known, key=f"alert::{working.ids.row()}:{known.key}", status="resolved", version=0))
+    return 0
+
+
+def _fired(heard: Heard, incident: int, *, heard_before: int) -> FoldKey:
     """The key while its episode fires."""
     known = heard.known
     assert heard.name is not None
     return FoldKey(
         heard.name, incident, heard.episode, "firing", heard.arrival.id, heard.digest,
         own_start=heard.alert.starts_at is not None, last_seen_at=heard.arrival.received_at,
-        signals=1 if known is None else known.signals + 1, version=0 if known is None else known.version,
+        signals=heard_before + 1, version=0 if known is None else known.version,
     )  # fmt: skip
 
 
 def _comes_back(working: Working, incident: Incident, alert: Alert, at: datetime) -> bool:
     """Whether a new episode returns its record to work: it is not over, or not for long."""
-    if incident.state in ("new", "working", "waiting_customer", "waiting_vendor", "restored"):
+    if incident.is_open:
         return alert.reopens or incident.state != "restored"
     if not alert.reopens or incident.restored_at is None:
         return False

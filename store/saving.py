@@ -92,7 +92,6 @@ def _save_keys(connection: Connection, working: Working) -> None:
     repeats = [
         (name, working.keys[name].version, to_micros(repeat.last_seen_at), repeat.receipt, repeat.times)
         for name, repeat in working.repeats.items()
-        if name not in working.changed_keys
     ]
     _guarded("fold_keys", update_rows(
         connection, fold_keys, rows=repeats, match=("key", "version"), assign=("last_seen_at", "receipt"),

@@ -99,6 +99,31 @@ def test_a_new_episode_long_after_opens_a_record_that_recurs(
     assert table.working.key("alert:prometheus:k").incident == new.id
 
 
+def test_a_new_record_counts_its_own_signals_and_the_old_one_keeps_its(
+    table: Any, alert: Callable[..., Alert], noon: datetime
+) -> None:
+    """The key goes over without its count: that stays under a name that nothing folds by."""
+    table.lay(alert(), alert(), alert())
+    table.lay(alert("resolved"), at=later(5, noon))
+    table.lay(alert(start=60), alert(start=60), at=later(61, noon))
+    old, new = table.records()
+    counted = {key.incident: 0 for key in table.working.new_keys.values()}
+    for key in table.working.new_keys.values():
+        counted[key.incident] += key.signals
+    assert counted == {old.id: 4, new.id: 2}
+
+
+def test_a_turn_that_repeats_and_then_ends_an_alert_counts_both(
+    table: Any, alert: Callable[..., Alert], noon: datetime
+) -> None:
+    """What the fast lane counted is not lost when the same turn changes the key."""
+    table.lay(alert())
+    working = table.working
+    working.keys, working.new_keys = working.new_keys, {}  # as the next turn finds it
+    table.lay(alert(), alert(), alert("resolved"), at=later(5, noon))
+    assert (working.key("alert:prometheus:k").signals, working.repeats) == (4, {})
+
+
 def test_a_pagerduty_key_never_reopens(table: Any, alert: Callable[..., Alert], noon: datetime) -> None:
     """A trigger after the resolve takes the key over at once; see B4."""
     table.lay(alert(start=None, reopens=False))
