@@ -15,14 +15,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from console.health import Health
 from daemon.activation import Given
 from daemon.acts import Acts
-from daemon.clock import utc_now
+from daemon.clock import Clock
 from daemon.committer import Committer
 from daemon.config import Config
 from daemon.desks import make_desk
@@ -46,6 +46,7 @@ from notifiers.registry import open_relay
 from notifiers.spec import Relay
 from rules.policy import Policy
 from store.claims import release_all
+from store.clock import believe_clock
 from store.engine import Store
 from store.errors import StoreError
 from store.holding import hold_on_strange_host, load_hold
@@ -82,6 +83,7 @@ class App:
         self.config, self.path, self.store = config, path, store
         self.node = f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self.nodes = Nodes(self.node)
+        self.clock = Clock()
         self.metrics = Metrics(source.name for source in config.sources)
         self.meter: Meter = self.metrics
         self.desk = self._make_desk(policy)
@@ -101,6 +103,7 @@ class App:
         self._draining = False
         self._ending = threading.Event()
         self._relay_troubles = 0
+        self._setting_right = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     # ------------------------------------------------------------------ from start to stop
@@ -230,7 +233,8 @@ class App:
     async def _hand_over(self) -> float:
         """One round of handing over; the wait for composed mail is part of it."""
         self._composed.clear()
-        done = await handover_round(self.store, self.relay, owner=f"{self.node}.outbox", now=utc_now())
+        now = await self._now()
+        done = await handover_round(self.store, self.relay, owner=f"{self.node}.outbox", now=now)
         self.metrics.handed_over(done)
         self.journeys.told(done.verdicts)
         if done.trouble is not None:
@@ -252,18 +256,33 @@ class App:
 
     async def _retain(self) -> float:
         """Delete what is past its class: once a day, on one of all nodes."""
-        done = await asyncio.to_thread(retention_round, self.store, utc_now(), wait=self._ending.wait)
+        now = await self._now()
+        done = await asyncio.to_thread(retention_round, self.store, now, wait=self._ending.wait)
         if done:
             log.info("retention.done", **done)
         return RETENTION_LOOK.total_seconds()
 
     async def _beat(self) -> float:
         """Say that this node is alive, and take over from others on the same database that are not."""
-        owners = await asyncio.to_thread(self.nodes.round, self.store, utc_now())
+        now = await self._now()
+        if not self.clock.settled:
+            await asyncio.to_thread(believe_clock, self.store, now)
+        owners = await asyncio.to_thread(self.nodes.round, self.store, now)
         if owners:
             log.warning("node.taken_over", owners=owners)
             for worker in self.workers:
                 worker.wake()
+    async def _now(self) -> datetime:
+        """This instant; where the clock was set, what was kept by it is put right before anybody acts by it."""
+        async with self._setting_right:
+            jump = self.clock.jumped()
+            if jump is not None:
+                done = await asyncio.to_thread(believe_clock, self.store, self.clock.now(), ahead=jump)
+                self.clock.believe(jump)
+                self.metrics.count("clock_jump_total")
+                log.warning("clock.jumped", seconds=round(jump.total_seconds()), **done)
+            return self.clock.now()
+
             self._composed.set()
         return BEAT_EVERY.total_seconds()
 
@@ -271,16 +290,20 @@ class App:
         """Write once before anybody is let in, so that a store that takes nothing is found now. Raises `StoreError`."""
         with self.store.writing() as connection:
             if self.store.kind == "sqlite":  # nobody else works on this file, so what is leased was left behind
-                release_all(connection, utc_now())
-            hold_on_strange_host(connection, self.node, utc_now())
+                release_all(connection, now)
+            hold_on_strange_host(connection, self.node, now)
             held = load_hold(connection)
-            beat(connection, self.node, utc_now())
+            beat(connection, self.node, now)
+        brought_back = believe_clock(self.store, now)
+        if brought_back:
+            log.warning("clock.was_ahead", **brought_back)
         if held is not None:
             log.warning("outbox.held", since=held.since, reason=str(held.reason))
 
     async def _gauges(self) -> float:
         disk = await asyncio.to_thread(shutil.disk_usage, self.config.state)
         self.metrics.disk(free=disk.free, total=disk.total)
-        await asyncio.to_thread(self.metrics.refresh, self.store, utc_now())
+        await asyncio.to_thread(self.metrics.refresh, self.store, self.clock.now())
         return GAUGES_EVERY.total_seconds()
 
+        now = self.clock.now()

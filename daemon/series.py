@@ -147,6 +147,10 @@ SERIES = (
     Series(name="parser_restarts_total", kind="counter", help="Mail parsers that were killed or ended by themselves."),
     Series(name="log_dropped_total", kind="counter", help="Log lines dropped because nobody took them."),
     Series(
+        name="clock_jump_total", kind="counter",
+        help="Times that this host's clock was set by more than a minute while the daemon ran.",
+    ),
+    Series(
         name="config_last_reload_success", kind="gauge",
         help="1 when the policy in force is what the files say, 0 when they were refused.",
     ),

@@ -14,7 +14,7 @@ from desk.context import Desk
 from desk.take import Needs
 from desk.timer import timer_fired
 from desk.working import Working
-from incidents.targets import Target
+from incidents.targets import LOOK_AGAIN, Target
 from store.claims import Lease, claim_targets, defer_target, settle_targets
 from store.engine import Store
 from store.errors import LeaseLost, StoreError
@@ -26,8 +26,6 @@ from store.write import in_turns
 LEASE = timedelta(seconds=60)
 #: Timers of one round; each may write a dozen rows.
 _BATCH = 100
-#: When a target that could not be decided is looked at again.
-LOOK_AGAIN = timedelta(minutes=5)
 #: How often one batch is taken again because another writer was first.
 MOST_COLLISIONS = 8
 

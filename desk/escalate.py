@@ -46,15 +46,18 @@ def fire_escalation(working: Working, incident: Incident, target: Target) -> Non
         if told or fired.next_at is None:
             break
         step, round_, planned = fired.next_step, fired.next_round, working.now
-    moves: list[TargetMove] = [Advance(_advanced(target, fired))]
+    moves: list[TargetMove] = [Advance(_advanced(target, fired, working.now))]
     apply(working, Change(incident, working.now, entries=entries, targets=moves, notify=notify))
 
 
-def _advanced(target: Target, fired: Due) -> Target:
-    """The target after a step: the next one's instant, or nothing more to do."""
+def _advanced(target: Target, fired: Due, now: datetime) -> Target:
+    """The target after a step: the next one's instant and the wait for it, or nothing more to do."""
     if fired.next_at is None:
         return target._replace(state="missed", next_at=None, step=fired.step, round=fired.round)
-    return target._replace(step=fired.next_step, round=fired.next_round, due_at=fired.next_at, next_at=fired.next_at)
+    return target._replace(
+        step=fired.next_step, round=fired.next_round, due_at=fired.next_at, next_at=fired.next_at,
+        length=fired.next_at - now,
+    )  # fmt: skip
 
 
 def _told(working: Working, incident: Incident, phrase: str) -> Sequence[Told]:

@@ -14,6 +14,9 @@ def hour_of(instant: datetime) -> datetime:
 
 
 def spent(by_hour: Mapping[datetime, int], now: datetime) -> tuple[int, int]:
-    """How many in this hour, and in the last 24 hours."""
+    """How many in this hour, and in the last 24 hours.
+
+    After the clock was set back by little, the hours ahead are counted, too; after a longer way they say nothing.
+    """
     this_hour = hour_of(now)
-    return by_hour.get(this_hour, 0), sum(count for hour, count in by_hour.items() if this_hour - hour < _DAY)
+    return by_hour.get(this_hour, 0), sum(count for hour, count in by_hour.items() if abs(this_hour - hour) < _DAY)

@@ -20,6 +20,10 @@ class TargetState(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: When a target that could not be decided is looked at again.
+LOOK_AGAIN = timedelta(minutes=5)
+#: By how much the clocks of two nodes may differ, before one of them stands wrong.
+SKEW = timedelta(minutes=1)
 LIVE = (TargetState.RUNNING, TargetState.PAUSED)
 
 
@@ -78,3 +82,25 @@ def meet(target: Target, now: datetime, stop_event: int | None) -> Target:
     stood = timedelta() if target.paused_at is None else now - target.paused_at
     state = TargetState.MET if now <= target.due_at + stood else TargetState.MET_LATE
     return target._replace(state=state, met_at=now, next_at=None, paused_at=None, stop_event=stop_event)
+
+
+def set_right(target: Target, now: datetime) -> Target:
+    """A live target as it must be by a clock that was set: ``now`` is believed, whatever was before it.
+
+    Nobody has more time left than was promised, and what began in the past is due no earlier than its length after
+    that. So what was set while the clock stood ahead does not wait for that instant to come, and what was put back
+    while it stood behind is not over at once.
+    """
+    if target.paused_at is not None:
+        stopped_at = target.paused_at if target.paused_at <= now + SKEW else now
+        left = min(target.due_at - target.paused_at, target.length)
+        return target._replace(paused_at=stopped_at, due_at=stopped_at + left)
+    due_at = target.due_at
+    if due_at > now + target.length + SKEW:
+        due_at = now + target.length
+    elif target.started_at <= now:
+        due_at = max(due_at, target.started_at + target.length)
+    next_at = due_at if due_at > now else None
+    if target.next_at is not None:
+        next_at = min(target.next_at + (due_at - target.due_at), max(due_at, now + LOOK_AGAIN))
+    return target._replace(due_at=due_at, next_at=next_at)

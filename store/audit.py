@@ -252,7 +252,10 @@ def make_checkpoint(store: Store, now: datetime) -> int | None:
     """
     with store.reading() as connection:
         last = _last_checkpoint(connection)
-        heads = _moved(connection, None if last is None else from_micros(last.at))
+        since = None if last is None else from_micros(last.at)
+        if since is not None and since > now:
+            since = None  # made by a clock that stood ahead: what was recorded after it lies before
+        heads = _moved(connection, since)
     number, previous = (None, FIRST_PREV) if last is None else (last.id, bytes(last.hash))
     made = None
     for start in range(0, len(heads), MOST_HEADS):

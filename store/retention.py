@@ -32,6 +32,8 @@ from store.tables.receipts import receipts
 from store.tables.signals import fold_keys
 
 EVERY = timedelta(days=1)
+#: After a longer silence the clock may stand wrong, so the first round deletes nothing, and the next one all.
+_SILENCE = timedelta(days=7)
 #: Seconds between two transactions, so that doors and turns have the database most of the time.
 _PAUSE_SECONDS = 0.02
 _ROWS_AT_ONCE = 100
@@ -83,7 +85,7 @@ def retention_round(
 
 
 def _begin(connection: Connection, now: datetime) -> int | None:
-    """The number of a new round, unless one was begun within the day, here or by another node."""
+    """The number of a new round, unless one was begun within the day, here or by another node, or long ago."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE sweeps IN EXCLUSIVE MODE")
     last = connection.execute(select(sweeps.c.at).order_by(sweeps.c.id.desc()).limit(1)).scalar()
@@ -91,6 +93,8 @@ def _begin(connection: Connection, now: datetime) -> int | None:
         return None
     (number,) = reserve(connection, "row", 1)
     insert_rows(connection, sweeps, [(number, to_micros(now), "{}")])
+    if last is not None and last < to_micros(now - _SILENCE):
+        return None
     return number
 
 

@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 
-from store.audit import verify
+from daemon.outbox import LEASE, MOST_PAUSE
+from kit.instants import from_micros, to_micros
+from store.audit import make_checkpoint, verify
+from store.claims import Lease, claim_receipts, claim_targets, put_back
+from store.clock import LONGEST_LEASE, LONGEST_PAUSE, believe_clock
+from store.nodes import alive_hosts, beat
 from store.reconcile import reconcile
 
 RECORDS = 20
@@ -110,3 +115,124 @@ def test_what_came_in_while_the_desk_was_down_is_told_within_the_limit(night: An
     _fired(night)
     assert len(night.records()) == 9 * RECORDS
     assert _no_burst(_grown(night, before))
+
+
+# ---------------------------------------------------------------------- what was kept under the wrong clock
+
+YEAR = timedelta(days=365)
+
+
+def _set_clock(running: Any, step: timedelta) -> Any:
+    """The host's clock is set, and the daemon notices."""
+    running.now += step
+    return believe_clock(running.store, running.now, ahead=step)
+
+
+def _clocks(running: Any) -> dict[str, timedelta]:
+    """How far off the nearest look at each target is, by the target's name."""
+    query = "SELECT name, min(next_at) FROM targets WHERE next_at IS NOT NULL GROUP BY name"
+    return {name: from_micros(at) - running.now for name, at in running.rows(query)}
+
+
+def test_what_a_clock_a_year_ahead_set_waits_no_year(running: Any) -> None:
+    """The clocks of the records begin when the clock is put right, and the escalation goes on by its steps."""
+    running.now += YEAR
+    running.post(_alerts())
+    running.work()
+    wrong = _clocks(running)
+    assert _set_clock(running, -YEAR)["targets"] >= RECORDS
+    assert _clocks(running) == wrong
+    running.wait(hours=9)
+    assert set(running.fire().names) >= {"sla.respond", "escalation.standard"}
+    assert _set_clock(running, timedelta()) == {}
+
+
+def test_a_clock_a_year_behind_makes_no_promise_late(night: Any) -> None:
+    """What it dragged back is where it was once the clock is right, and no promise is called broken."""
+    true = night.rows("SELECT name, subject, due_at FROM targets WHERE substr(name, 1, 4) = 'sla.' ORDER BY id")
+    _set_clock(night, -YEAR)
+    _fired(night)
+    assert max(_clocks(night).values()) < timedelta(days=30)
+    _set_clock(night, YEAR)
+    assert night.rows("SELECT name, subject, due_at FROM targets WHERE substr(name, 1, 4) = 'sla.' ORDER BY id") == true
+    fired = _fired(night)
+    assert [name for name in fired if name.startswith("sla.")] == []
+    assert all(count <= RECORDS for count in fired.values())
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["forth", "back"])
+def test_a_clock_that_is_noticed_makes_no_burst(night: Any, sign: int) -> None:
+    for step in (sign * YEAR, -sign * YEAR):
+        before = _sent(night)
+        _set_clock(night, step)
+        fired = _fired(night)
+        assert all(count <= RECORDS for count in fired.values()), fired
+        assert _no_burst(_grown(night, before)), _grown(night, before)
+
+
+def test_leases_of_the_future_end_within_a_minute(night: Any) -> None:
+    """A receipt whose turn failed under the wrong clock is taken again, not next year."""
+    assert LONGEST_LEASE >= LEASE
+    night.now += YEAR
+    night.post(_alerts())
+    with night.store.writing() as connection:
+        (claimed,) = claim_receipts(connection, Lease("worker.9", night.now, LONGEST_LEASE), 1)
+        put_back(connection, "worker.9", [claimed.id], now=night.now)
+        claim_targets(connection, Lease("worker.9", night.now, LONGEST_LEASE), 5)
+    assert _set_clock(night, -YEAR)["leases"] >= 1
+    night.wait(seconds=61)
+    with night.store.writing() as connection:
+        (again,) = claim_receipts(connection, Lease("worker.1", night.now, LONGEST_LEASE), 1)
+    assert again.id == claimed.id
+
+
+def _untold(running: Any) -> list[Any]:
+    query = "SELECT id, created_at, next_at, expires_at FROM outbox WHERE next_at IS NOT NULL ORDER BY created_at, id"
+    rows: list[Any] = running.rows(query)
+    return rows
+
+
+def test_what_a_clock_a_year_ahead_has_to_tell_is_told_now_and_in_order(running: Any) -> None:
+    assert LONGEST_PAUSE >= MOST_PAUSE
+    running.now += YEAR
+    running.post(_alerts())
+    running.work()
+    running.wait(minutes=90)
+    running.fire()
+    wrong = _untold(running)
+    assert len({row[1] for row in wrong}) > 1
+    assert _set_clock(running, -YEAR)["notifications"] == len(wrong)
+    right = _untold(running)
+    assert [row[0] for row in right] == [row[0] for row in wrong]
+    assert len({row[1] for row in right}) == len({row[1] for row in wrong})
+    now = to_micros(running.now)
+    assert all(created <= now for _, created, _, _ in right)
+    assert all(expires <= to_micros(running.now + timedelta(days=5)) for *_, expires in right)
+
+
+def test_a_clock_that_jumps_ahead_lets_no_mail_expire(night: Any) -> None:
+    """How long it is tried is a length of time; the relay was away and had no year to come back."""
+    before = _untold(night)
+    assert before
+    _set_clock(night, YEAR)
+    assert all(expires > to_micros(night.now) for *_, expires in _untold(night))
+    assert [row[0] for row in _untold(night)] == [row[0] for row in before]
+
+
+def test_what_was_written_after_a_checkpoint_of_the_future_is_seen_by_the_next(night: Any) -> None:
+    make_checkpoint(night.store, night.now + YEAR)
+    night.wait(minutes=20)
+    assert night.fire().names
+    seen = night.rows("SELECT count(*) FROM checkpoint_heads")
+    assert make_checkpoint(night.store, night.now) is not None
+    assert night.rows("SELECT count(*) FROM checkpoint_heads") > seen
+    with night.store.reading() as connection:
+        assert verify(connection).first_broken is None
+
+
+def test_a_node_of_the_future_is_not_taken_for_alive(night: Any) -> None:
+    """Its beat by a clock that stood ahead would keep a strange host from holding its deliveries for a year."""
+    with night.store.writing() as connection:
+        beat(connection, "web.example.com-aaaaaa", night.now + YEAR)
+        assert alive_hosts(connection, night.now) == set()
+    assert believe_clock(night.store, night.now) == {"nodes": 1}
