@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -29,11 +28,13 @@ from desk.restore import Resolution, resolve, restore
 from desk.take import Needs
 from desk.wait import resume, wait
 from desk.working import Working
-from incidents.incident import Incident, parse_ref
+from incidents.incident import Incident, Kind, parse_ref
 from incidents.person import Author, Person
 from kit.addresses import normal_address
 from kit.text import header_text
 from rules.facts import Facts
+from rules.policy import Policy
+from rules.problems import expected
 from store.engine import Store
 from store.loading import load_assessments, load_budgets, load_keys, load_people, load_records
 from store.saving import save
@@ -240,22 +241,29 @@ class Acts:
             raise Invalid(f"{requester!r} is no mail address")
         if not title.strip():
             raise Invalid("A record needs a title")
-        working = self._load(Needs(addresses={address} if address else set()), now=now)
-        check_role(None, "open", by=by, policy=working.desk.policy)
-        person = None if address is None else working.person_at(address, address)
-        _check_known(fields)
+        policy = self._desk().policy
+        check_role(None, "open", by=by, policy=policy)
+        _check_given(fields, policy)
         facts = Facts(
             "submission", by.name, now, header_text(title), text=text, subject=title, service=fields.get("service"),
             category=fields.get("category"), kind=fields.get("kind"),
         )  # fmt: skip
-        values: dict[str, Any] = {"text": text}
-        mailbox = next(iter(working.desk.addresses.values()), None) if person is not None else None
-        incident = open_record(
-            working, Opening(facts, header_text(title), by, values, requester=person, mailbox=mailbox)
-        )
-        with self._store.writing() as connection:
-            save(connection, working)
-        return self._by_id(incident.id, now=now)
+
+        def take() -> Callable[[Connection], int]:
+            working = self._load(Needs(addresses={address} if address else set()), now=now)
+            person = None if address is None else working.person_at(address, address)
+            mailbox = next(iter(working.desk.addresses.values()), None) if person is not None else None
+            opening = Opening(facts, header_text(title), by, {"text": text}, requester=person, mailbox=mailbox)
+            record = open_record(working, opening).id
+
+            def keep(connection: Connection) -> int:
+                save(connection, working)
+                return record
+
+            return keep
+
+        with self._one_at_a_time:
+            return self._by_id(in_turns(self._store, attempts=MOST_COLLISIONS, take=take).value, now=now)
 
     # ------------------------------------------------------------------ parts
 
@@ -294,9 +302,10 @@ def _readers(working: Working, incident: Incident, *roles: str) -> list[Person]:
     return [working.people[person] for person in sorted(ids) if person in working.people]
 
 
-def _check_known(fields: Mapping[str, str]) -> None:
-    unknown = set(fields) - {"service", "category", "kind"}
-    if unknown:
-        raise Invalid(f"{', '.join(sorted(unknown))} can't be given at opening; service, category and kind can")
-
-
+def _check_given(fields: Mapping[str, str], policy: Policy) -> None:
+    known = {"service": policy.services, "category": policy.categories, "kind": tuple(map(str, Kind))}
+    for name, value in fields.items():
+        if name not in known:
+            raise Invalid(f"{name} can't be given at opening; {', '.join(known)} can")
+        if value not in known[name]:
+            raise Invalid(f"{value[:80]!r} is no {name}: {expected(value, known[name])}")

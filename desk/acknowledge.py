@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from desk.change import Change, Meet
+from desk.change import Change, Meet, said_by
 from desk.moving import check_role
 from incidents.incident import Incident
 from incidents.person import Author
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy
 
 #: What waits for somebody to move.
@@ -32,7 +32,5 @@ def acknowledge(
         state = "working" if incident.state == "new" else incident.state
         acknowledged = replace(acknowledged, assignee=by.person, state=state)
     values = {"channel": channel, "assignee": acknowledged.assignee, "state": acknowledged.state}
-    if by.acting_as:
-        values["acting_as"] = by.acting_as
-    entry = Entry(EntryKind.ACKNOWLEDGED, by.person, values, at)
+    entry = said_by(by, EntryKind.ACKNOWLEDGED, values, at=at)
     return Change(acknowledged, at, entries=[entry], targets=WAITS_FOR_SOMEBODY)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from desk.change import Change, Participant
+from desk.change import Change, Participant, said_by
 from desk.errors import Invalid
 from desk.moving import check_role
 from incidents.incident import Incident
 from incidents.person import Author, Person
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy
 
 
@@ -36,7 +36,7 @@ def assign(
         "state": moved.state,
         "note": note,
     }
-    entry = Entry(EntryKind.MOVED if owner != incident.team else EntryKind.CHANGED, by.person, values, at)
+    entry = said_by(by, EntryKind.MOVED if owner != incident.team else EntryKind.CHANGED, values, at=at)
     joined = [] if to is None else [Participant(incident.id, to.id, "", "agent", at)]
     return Change(moved, at, entries=[entry], participants=joined)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from incidents.assessment import Assessment
 from incidents.effects import Notify
 from incidents.incident import Incident
+from incidents.person import Author
 from incidents.targets import Target
-from incidents.timeline import Entry
+from incidents.timeline import Entry, EntryKind
 
 
 class Start(NamedTuple):
@@ -85,3 +86,12 @@ class Change(NamedTuple):
     participants: Sequence[Participant] = ()
     assessment: Assessment | None = None
     keys_to: int | None = None
+
+
+def said_by(
+    by: Author, kind: EntryKind, values: Mapping[str, Any], *, at: datetime, visibility: str = "internal"
+) -> Entry:
+    """The entry of what ``by`` did; it names the handle that an operator acts as."""
+    if by.acting_as:
+        values = {**values, "acting_as": by.acting_as}
+    return Entry(kind, by.person, values, at, visibility=visibility)

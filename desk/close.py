@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from desk.change import Cancel, Change, Link, Participant
+from desk.change import Cancel, Change, Link, Participant, said_by
 from desk.errors import Invalid
 from desk.moving import check_move, check_role
 from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy
 
 #: Every clock of a record.
@@ -23,9 +23,7 @@ def close(incident: Incident, *, by: Author, at: datetime, policy: Policy, reaso
     check_role(incident, "close", by=by, policy=policy)
     check_move(incident, "closed", by=by, at=at, policy=policy, filled={})
     values: dict[str, Any] = {"state": {"before": incident.state, "after": "closed"}, "reason": reason}
-    if by.acting_as:
-        values["acting_as"] = by.acting_as
-    entry = Entry(EntryKind.CHANGED, by.person, values, at)
+    entry = said_by(by, EntryKind.CHANGED, values, at=at)
     return Change(replace(incident, state="closed", closed_at=at), at, entries=[entry], targets=_ALL_CLOCKS)
 
 
@@ -41,20 +39,15 @@ def merge(
         raise Invalid(f"{incident.ref} is closed; only an open record can be merged")
     if not into.is_open:
         raise Invalid(f"{into.ref} is {into.state}: merge into an open record, or reopen it first")
-    said = {"reason": reason, "acting_as": by.acting_as or ""}
-    closed = replace(
-        incident, state="closed", closed_at=at, resolution=DUPLICATE, firing=0
-    )
+    closed = replace(incident, state="closed", closed_at=at, resolution=DUPLICATE, firing=0)
     away = Change(
         closed, at, targets=_ALL_CLOCKS, keys_to=into.id,
-        entries=[Entry(EntryKind.MERGED, by.person, {**said, "into": into.id}, at)],
+        entries=[said_by(by, EntryKind.MERGED, {"reason": reason, "into": into.id}, at=at)],
         links=[Link(incident.id, into.id, "duplicate_of", at, by.person, reason)],
     )  # fmt: skip
     joined = [] if incident.requester is None else [Participant(into.id, incident.requester, "", "watcher", at)]
     if incident.mailbox is not None and incident.mailbox != into.mailbox:  # answers still go to its address (A28)
         joined.append(Participant(into.id, 0, incident.mailbox, "watcher", at))
     taken = replace(into, firing=into.firing + incident.firing)
-    here = Change(
-        taken, at, entries=[Entry(EntryKind.MERGED, by.person, {**said, "from": incident.id}, at)], participants=joined
-    )
-    return away, here
+    entry = said_by(by, EntryKind.MERGED, {"reason": reason, "from": incident.id}, at=at)
+    return away, Change(taken, at, entries=[entry], participants=joined)

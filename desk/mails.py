@@ -121,11 +121,17 @@ def _fold(working: Working, letter: Letter, thread: Thread) -> tuple[Disposition
     if incident.state in ("resolved", "closed") and _may_reopen_again(working, incident):
         incident = _reopen(working, letter, incident)
     elif incident.state == "waiting_customer":
-        by = _author(working, letter)
-        incident = apply(
-            working, resume(incident, by=by, at=at, policy=working.desk.policy, reason="the customer answered")
-        )
+        incident = _resume(working, letter, incident)
     return Disposition.FOLDED, incident
+
+
+def _resume(working: Working, letter: Letter, incident: Incident) -> Incident:
+    at, policy = letter.arrival.received_at, working.desk.policy
+    try:
+        change = resume(incident, by=_author(working, letter), at=at, policy=policy, reason="the customer answered")
+    except NoSuchMove:  # policy lets a person alone end the wait
+        return incident
+    return apply(working, change)
 
 
 def _may_reopen_closed(working: Working, incident: Incident, letter: Letter) -> bool:

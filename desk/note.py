@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from desk.change import Change
+from desk.change import Change, said_by
 from desk.errors import Missing
 from desk.moving import check_role
 from incidents.incident import Incident
 from incidents.person import Author
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy
 
 
@@ -18,7 +18,4 @@ def note(incident: Incident, *, by: Author, at: datetime, policy: Policy, text: 
     check_role(incident, "note", by=by, policy=policy)
     if not text.strip():
         raise Missing("A note needs words")
-    values = {"text": text}
-    if by.acting_as:
-        values["acting_as"] = by.acting_as
-    return Change(incident, at, entries=[Entry(EntryKind.NOTE, by.person, values, at)])
+    return Change(incident, at, entries=[said_by(by, EntryKind.NOTE, {"text": text}, at=at)])

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from desk.apply import apply
-from desk.change import Change, Link, Participant, Start, TargetMove
+from desk.change import Change, Link, Participant, Start, TargetMove, said_by
 from desk.escalate import start_escalation
 from desk.restore import SELF_HEALED
 from desk.working import Working
 from incidents.assessment import Assessment
 from incidents.incident import Incident
 from incidents.person import Author, Person
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.facts import Facts
 from triage.assess import assess
 
@@ -50,9 +50,10 @@ def open_record(working: Working, opening: Opening) -> Incident:
     if opening.ended_at is not None:
         moves = [Start("close.auto", working.desk.policy.lifecycles[incident.kind].close_after)]
     joined = [] if opening.requester is None else [Participant(incident.id, opening.requester.id, "", "requester", at)]
+    opened = _opened(incident, opening, assessment)
     change = Change(
         incident, at,
-        entries=[Entry(EntryKind.OPENED, author, _opened(incident, opening, assessment), at, visibility="public")],
+        entries=[said_by(opening.author, EntryKind.OPENED, opened, at=at, visibility="public")],
         targets=moves,
         links=[Link(incident.id, other, relation, at, author) for other, relation in opening.links],
         participants=joined,
@@ -114,6 +115,4 @@ def _opened(incident: Incident, opening: Opening, assessment: Assessment) -> dic
     }
     if opening.requester is not None:
         values["requester"] = opening.requester.id
-    if opening.author.acting_as:
-        values["acting_as"] = opening.author.acting_as
     return values

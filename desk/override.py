@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from desk.change import Advance, Change, TargetMove
+from desk.change import Advance, Change, TargetMove, said_by
 from desk.errors import Invalid, Missing
 from desk.moving import check_role
 from desk.restore import LEAST_JUSTIFICATION
@@ -15,8 +15,9 @@ from incidents.assessment import LEVELS, PRIORITIES, WORDS, Assessment, Decided,
 from incidents.incident import Incident
 from incidents.person import Author
 from incidents.targets import Target, TargetState, next_look
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy, Promise
+from rules.problems import expected
 
 _ORDERED = {"priority": PRIORITIES, "severity": LEVELS, "impact": WORDS, "urgency": WORDS}
 FIELDS = (*_ORDERED, "service", "category", "title")
@@ -49,11 +50,9 @@ def override(
         "rules_said": before[field].value if field in before else None,
         "policy_version": policy.version,
     }
-    if by.acting_as:
-        values["acting_as"] = by.acting_as
     severity = Severity(changed.severity)
     assessment = None if field == "title" else Assessment(at, decided, severity, policy.version)
-    entry = Entry(EntryKind.CHANGED, by.person, values, at)
+    entry = said_by(by, EntryKind.CHANGED, values, at=at)
     return Change(changed, at, entries=[entry], assessment=assessment)
 
 
@@ -73,11 +72,11 @@ def replan(targets: list[Target], promises: list[Promise], policy: Policy) -> li
 
 
 def _check_value(field: str, value: str, policy: Policy) -> None:
-    known: Mapping[str, Any] = {**_ORDERED, "service": tuple(policy.services)}
+    known: Mapping[str, Collection[str]] = {**_ORDERED, "service": policy.services, "category": policy.categories}
     if field not in FIELDS:
         raise Invalid(f"{field!r} can't be set; one of {', '.join(FIELDS)} can")
     if field in known and value not in known[field]:
-        raise Invalid(f"{value!r} is no {field}; it is one of {', '.join(known[field])}")
+        raise Invalid(f"{value[:80]!r} is no {field}: {expected(value, known[field])}")
 
 
 def _check_justification(field: str, justification: str) -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from desk.change import Cancel, Change, Start, TargetMove
+from desk.change import Cancel, Change, Start, TargetMove, said_by
 from desk.errors import NoSuchMove
 from desk.moving import check_move, check_role
 from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy, Promise
 
 
@@ -27,8 +27,6 @@ def reopen(
     filled = {"assignee": str(incident.assignee or "-")}  # who had it has it again; nobody is no hindrance here
     check_move(incident, "working", by=by, at=at, policy=policy, filled=filled)
     values: dict[str, Any] = {"state": {"before": incident.state, "after": "working"}, "reason": reason}
-    if by.acting_as:
-        values["acting_as"] = by.acting_as
     again = replace(
         incident, state="working", restored_at=None, resolved_at=None, closed_at=None, resolution=None,
         reopens=incident.reopens + 1,
@@ -37,5 +35,5 @@ def reopen(
     if incident.state != "restored":
         again = replace(again, acknowledged_at=None, acknowledged_by=None)
         moves += [Start(f"sla.{promise.name}", promise.length, promise.calendar) for promise in promises]
-    entry = Entry(EntryKind.REOPENED, by.person, values, at, visibility="public")
+    entry = said_by(by, EntryKind.REOPENED, values, at=at, visibility="public")
     return Change(again, at, entries=[entry], targets=moves)

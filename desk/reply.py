@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from desk.change import Change, Meet
+from desk.change import Change, Meet, said_by
 from desk.errors import Missing
 from desk.moving import check_role
 from incidents.effects import NoticeKind, Notify
 from incidents.incident import Incident
 from incidents.person import Author, Person
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy
 
 
@@ -28,8 +28,6 @@ def reply(
     if not reached:
         raise Missing(f"{incident.ref} has nobody to reply to: no person asked by mail. Write a note instead")
     values = {"text": text, "to": [person.id for person in reached]}
-    if by.acting_as:
-        values["acting_as"] = by.acting_as
-    entry = Entry(EntryKind.MESSAGE_OUT, by.person, values, at, visibility="public")
+    entry = said_by(by, EntryKind.MESSAGE_OUT, values, at=at, visibility="public")
     notify = [Notify(NoticeKind.REPLY, person.id, str(person.address), {"entry": next_seq}) for person in reached]
     return Change(incident, at, entries=[entry], targets=[Meet("sla.respond")], notify=notify)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from desk.change import Cancel, Change, Meet, Resume, Start, TargetMove
+from desk.change import Cancel, Change, Meet, Resume, Start, TargetMove, said_by
 from desk.errors import Invalid, Missing, NotAllowed
 from desk.moving import check_move, check_role, waits_for_business
 from incidents.effects import NoticeKind, Notify
@@ -92,9 +92,7 @@ def _cleared(by: Author, resolution: Resolution) -> Author:
 
 def _moved(incident: Incident, end: str, *, by: Author, at: datetime, values: Mapping[str, Any]) -> Entry:
     said = {"state": {"before": incident.state, "after": end}, **values}
-    if by.acting_as:
-        said["acting_as"] = by.acting_as
-    return Entry(EntryKind.CHANGED, by.person, said, at, visibility="public")
+    return said_by(by, EntryKind.CHANGED, said, at=at, visibility="public")
 
 
 def _ended(policy: Policy, kind: str) -> list[TargetMove]:

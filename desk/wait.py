@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from desk.change import Change, Pause, Resume
+from desk.change import Change, Pause, Resume, said_by
 from desk.errors import NoSuchMove
 from desk.moving import check_move, check_role
 from incidents.incident import Incident
 from incidents.person import Author
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import EntryKind
 from rules.policy import Policy
 
 
@@ -26,7 +26,7 @@ def wait(
     values = {"state": {"before": incident.state, "after": end}, "reason": reason}
     values |= {name: value for name, value in filled.items() if value and name != "assignee"}
     clock = Pause() if policy.lifecycles[incident.kind].states[end].clock_stops else Resume()
-    entry = Entry(EntryKind.CHANGED, by.person, values, at)
+    entry = said_by(by, EntryKind.CHANGED, values, at=at)
     return Change(replace(incident, state=end), at, entries=[entry], targets=[clock])
 
 
@@ -35,6 +35,8 @@ def resume(incident: Incident, *, by: Author, at: datetime, policy: Policy, reas
     check_role(incident, "wait", by=by, policy=policy)
     if not incident.state.startswith("waiting_"):
         raise NoSuchMove(f"{incident.ref} is {incident.state}: it waits for nobody")
+    filled = {"assignee": str(incident.assignee or "-")}  # whoever has it goes on; nobody is no hindrance here
+    check_move(incident, "working", by=by, at=at, policy=policy, filled=filled)
     values = {"state": {"before": incident.state, "after": "working"}, "reason": reason}
-    entry = Entry(EntryKind.CHANGED, by.person, values, at)
+    entry = said_by(by, EntryKind.CHANGED, values, at=at)
     return Change(replace(incident, state="working"), at, entries=[entry], targets=[Resume()])

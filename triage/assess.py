@@ -11,6 +11,7 @@ from rules.facts import Facts
 from rules.policy import Judged, Policy
 from triage.severity import judge_severity
 
+_GIVEN = "who opened it said so"
 _FROM_START = "where nothing else said otherwise"
 _FAILED = "the rules failed on this, so a person has to look"
 
@@ -25,7 +26,8 @@ class Assessed(NamedTuple):
 def assess(facts: Facts, *, hint: str | None, policy: Policy) -> Assessed:
     """Judge ``facts`` by the policy. Where judging fails, what the start values say, at the catch-all (G12).
 
-    Order: service, rules and floors, sender's hint, start values, matrix, severity, routing, owner.
+    Order: service, rules and floors, what was given at opening, sender's hint, start values, matrix, severity, routing,
+    owner.
     """
     try:
         judged = policy.judge(facts)
@@ -34,6 +36,9 @@ def assess(facts: Facts, *, hint: str | None, policy: Policy) -> Assessed:
     fields: dict[str, Decided] = dict(judged.fields)
     if "service" not in fields:
         fields["service"] = policy.service_of(facts)
+    for name, given in (("kind", facts.kind), ("category", facts.category)):
+        if given is not None:
+            fields[name] = Decided(given, _GIVEN)
     if "kind" not in fields:
         fields["kind"] = Decided("incident", "what is reported counts as an incident until a rule says request")
     _fill_impact_and_urgency(fields, hint=hint, policy=policy)

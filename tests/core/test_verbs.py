@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from incidents.person import Author, Person
 from incidents.signal import Alert, Mail
 from rules.policy import Policy
 
+PACK = Path(__file__).parents[2] / "rules" / "packs" / "lean"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 AGENT = Author(9002, "Ben Example", frozenset({"agent"}), team="service-desk")
 MANAGER = Author(9003, "Chloe Example", frozenset({"manager"}), team="service-desk")
@@ -130,6 +132,47 @@ def test_a_word_that_is_no_priority_is_answered_with_those_that_are(record: Inci
             record, by=MANAGER, at=NOON, policy=policy, field="priority", value="P0",
             justification="the whole floor stands still", before={},
         )  # fmt: skip
+
+
+def test_a_category_that_is_none_of_policy_is_answered_with_the_nearest(record: Incident, policy: Policy) -> None:
+    with pytest.raises(Invalid, match=r"did you mean hardware\.printer"):
+        override(
+            record, by=MANAGER, at=NOON, policy=policy, field="category", value="hardware.printr", justification="",
+            before={},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["ack", "assign", "note", "reply", "set", "wait", "resume", "restore", "reopen",
+                                  "close", "merge"])  # fmt: skip
+def test_every_verb_records_whom_an_operator_acts_for(record: Incident, policy: Policy, verb: str) -> None:
+    """``--as HANDLE`` is recorded beside the author, whatever is done."""
+    by = Author(1, "cli:root", frozenset({"admin"}), acting_as="ana")
+    how: dict[str, Any] = {"by": by, "at": NOON, "policy": policy}
+    taken = replace(record, state="working", assignee=5)
+    verbs: dict[str, Callable[[], Change | None]] = {
+        "ack": lambda: acknowledge(record, **how, assignable=False, channel="cli"),
+        "assign": lambda: assign(record, **how, to=None, team="platform"),
+        "note": lambda: note(record, **how, text="x"),
+        "reply": lambda: reply(record, **how, text="x", to=[ANN], next_seq=1),
+        "set": lambda: override(record, **how, field="title", value="x", justification="", before={}),
+        "wait": lambda: wait(taken, **how, on="customer", reason="x"),
+        "resume": lambda: resume(replace(taken, state="waiting_customer"), **how, reason="x"),
+        "restore": lambda: restore(taken, **how, text="x"),
+        "reopen": lambda: reopen(replace(taken, state="restored"), **how, reason="x", promises=[]),
+        "close": lambda: close(taken, **how, reason="x"),
+        "merge": lambda: merge(taken, into=replace(taken, id=99), **how, reason="x")[0],
+    }
+    change = verbs[verb]()
+    assert change is not None
+    assert {entry.values["acting_as"] for entry in change.entries} == {"ana"}
+
+
+def test_a_wait_ends_only_where_the_lifecycle_lets_it(record: Incident, load_with: Any) -> None:
+    lifecycle = (PACK / "lifecycle.yml").read_text()
+    strict = load_with({"lifecycle.yml": lifecycle.replace("waiting_* -> working, restored", "waiting_* -> restored")})
+    assert strict.policy is not None, strict.problems
+    with pytest.raises(NoSuchMove, match="can become"):
+        resume(replace(record, state="waiting_vendor"), by=AGENT, at=NOON, policy=strict.policy, reason="x")
 
 
 def test_waiting_stops_the_promised_clocks_and_the_end_of_it_starts_them(

@@ -177,6 +177,18 @@ def test_an_incident_goes_from_open_to_closed_by_hand(shell: Any) -> None:
     assert shell.ok("incident", "list", "--state", "closed").count("INC-1001") == 1
 
 
+def test_what_is_given_at_opening_counts(shell: Any) -> None:
+    """Kind, category and service as they were said; a word that policy does not know opens nothing."""
+    opened = shell.json("incident", "open", "A mouse for Kim", "--kind", "service_request", "--category",
+                        "hardware.printer", "--service", "checkout")  # fmt: skip
+    assert opened["ref"] == "REQ-1001"
+    assert (opened["category"], opened["service"]) == ("hardware.printer", "checkout")
+    for option, word, near in (("--kind", "request", "service_request"), ("--category", "hardware.printr", "printer"),
+                               ("--service", "chekout", "checkout")):  # fmt: skip
+        assert near in shell.refused("incident", "open", "A mouse", option, word)
+    assert len(shell.json("incident", "list")["items"]) == 1
+
+
 def test_the_timeline_tells_every_act_with_its_author(shell: Any) -> None:
     shell.ok("incident", "open", "Checkout is slow", "--requester", "kim@example.org")
     shell.ok("incident", "ack", "INC-1001", "--as", "ana")
