@@ -100,10 +100,10 @@ class App:
         self.relay: Relay = open_relay(config.relay.url, sender=config.relay.sender.address, domain=config.desk.domain)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._composed = asyncio.Event()
+        self._setting_right = asyncio.Lock()
         self._draining = False
         self._ending = threading.Event()
         self._relay_troubles = 0
-        self._setting_right = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     # ------------------------------------------------------------------ from start to stop
@@ -247,6 +247,17 @@ class App:
                 await asyncio.wait_for(self._composed.wait(), _LOOK_SECONDS)
         return 0.0
 
+    async def _now(self) -> datetime:
+        """This instant; where the clock was set, what was kept by it is put right before anybody acts by it."""
+        async with self._setting_right:
+            jump = self.clock.jumped()
+            if jump is not None:
+                done = await asyncio.to_thread(believe_clock, self.store, self.clock.now(), ahead=jump)
+                self.clock.believe(jump)
+                self.metrics.count("clock_jump_total")
+                log.warning("clock.jumped", seconds=round(jump.total_seconds()), **done)
+            return self.clock.now()
+
     async def _upkeep(self) -> float:
         await asyncio.to_thread(checkpoint_wal, self.store)
         if self.committer.down_since is not None:
@@ -272,22 +283,12 @@ class App:
             log.warning("node.taken_over", owners=owners)
             for worker in self.workers:
                 worker.wake()
-    async def _now(self) -> datetime:
-        """This instant; where the clock was set, what was kept by it is put right before anybody acts by it."""
-        async with self._setting_right:
-            jump = self.clock.jumped()
-            if jump is not None:
-                done = await asyncio.to_thread(believe_clock, self.store, self.clock.now(), ahead=jump)
-                self.clock.believe(jump)
-                self.metrics.count("clock_jump_total")
-                log.warning("clock.jumped", seconds=round(jump.total_seconds()), **done)
-            return self.clock.now()
-
             self._composed.set()
         return BEAT_EVERY.total_seconds()
 
     def _begin(self) -> None:
         """Write once before anybody is let in, so that a store that takes nothing is found now. Raises `StoreError`."""
+        now = self.clock.now()
         with self.store.writing() as connection:
             if self.store.kind == "sqlite":  # nobody else works on this file, so what is leased was left behind
                 release_all(connection, now)
@@ -306,4 +307,3 @@ class App:
         await asyncio.to_thread(self.metrics.refresh, self.store, self.clock.now())
         return GAUGES_EVERY.total_seconds()
 
-        now = self.clock.now()
