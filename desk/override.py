@@ -11,7 +11,7 @@ from desk.change import Advance, Change, TargetMove, said_by
 from desk.errors import Invalid, Missing
 from desk.moving import check_role
 from desk.restore import LEAST_JUSTIFICATION
-from incidents.assessment import LEVELS, PRIORITIES, WORDS, Assessment, Decided, Severity
+from incidents.assessment import DEGREES, LEVELS, PRIORITIES, Assessment, Decided, Severity
 from incidents.incident import Incident
 from incidents.person import Author
 from incidents.targets import Target, TargetState, next_look
@@ -19,7 +19,7 @@ from incidents.timeline import EntryKind
 from rules.policy import Policy, Promise
 from rules.problems import expected
 
-_ORDERED = {"priority": PRIORITIES, "severity": LEVELS, "impact": WORDS, "urgency": WORDS}
+_ORDERED = {"priority": PRIORITIES, "severity": LEVELS, "impact": DEGREES, "urgency": DEGREES}
 FIELDS = (*_ORDERED, "service", "category", "title")
 
 

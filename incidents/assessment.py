@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-LEVELS = ("sev1", "sev2", "sev3", "sev4")
-WORDS = ("high", "medium", "low")
-PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
+Level = Literal["sev1", "sev2", "sev3", "sev4"]
+Degree = Literal["high", "medium", "low"]  # of impact and urgency
+Priority = Literal["P1", "P2", "P3", "P4", "P5"]
+#: The same words, the strongest first.
+LEVELS: tuple[Level, ...] = get_args(Level)
+DEGREES: tuple[Degree, ...] = get_args(Degree)
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 
 class Decided(NamedTuple):

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
+from incidents.assessment import Degree, Level, Priority
 from rules.asked import Asked
 from rules.language import Language
 from rules.patterns import compile_globs, compile_pattern, linear_pattern
 from rules.problems import Word
 from rules.reading import setting
 
-ORIGINS = ("mail", "alert", "submission")
-
 Holds = Callable[[Asked], bool]
 Words = tuple[Word, ...]
-Kinds = tuple[Literal["incident", "service_request"], ...]
-Degrees = tuple[Literal["high", "medium", "low"], ...]
-Levels = tuple[Literal["sev1", "sev2", "sev3", "sev4"], ...]
-Priorities = tuple[Literal["P1", "P2", "P3", "P4", "P5"], ...]
+Origin = Literal["mail", "alert", "submission"]
+Kind = Literal["incident", "service_request"]
+Degrees = tuple[Degree, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +37,13 @@ Phrases = tuple[Word | Matches, ...]
 class Conditions:
     """What must be true for a rule or a line to speak. With several words in one matcher, one must fit."""
 
-    origin: tuple[Literal["mail", "alert", "submission"], ...] = setting(
+    origin: tuple[Origin, ...] = setting(
         "How it came in: `mail`, `alert` or `submission`.", default=(), key="from"
     )
     source: Words = setting("The source's name in the configuration; `*` stands for anything.", default=())
     labels: Mapping[str, tuple[str, ...]] = setting(
-        "An alert's labels, each with the values that fit; `*` stands for anything.", factory=dict
+        "An alert's labels, each with the values that fit; `*` stands for anything, capitals make no difference.",
+        factory=dict,
     )
     resource: Words = setting("What an alert is about, such as a host; `*` stands for anything.", default=())
     sender: Words = setting("A mail's sender address, such as `*@example.com`.", default=())
@@ -53,16 +52,17 @@ class Conditions:
     text: Phrases = setting("Phrases in the title or the text; capitals make no difference.", default=())
     service: Words = setting("The service it is about.", default=())
     category: Words = setting("The category; one includes those below it.", default=())
-    kind: Kinds = setting("`incident` or `service_request`.", default=())
+    kind: tuple[Kind, ...] = setting("`incident` or `service_request`.", default=())
     impact: Degrees = setting("`high`, `medium` or `low`.", default=())
     urgency: Degrees = setting("`high`, `medium` or `low`.", default=())
-    severity: Levels = setting("`sev1` to `sev4`.", default=())
-    priority: Priorities = setting("`P1` to `P5`.", default=())
+    severity: tuple[Level, ...] = setting("`sev1` to `sev4`.", default=())
+    priority: tuple[Priority, ...] = setting("`P1` to `P5`.", default=())
     team: Words = setting("The owning team.", default=())
     state: Words = setting("The record's state.", default=())
     when: Word | None = setting("A condition in CEL, for what the matchers cannot say.", default=None)
 
 
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 _NAMES = tuple(each.name for each in fields(Conditions))
 #: Matchers of words that are compared whole, in the order of what they cost.
 _WHOLE = ("kind", "priority", "severity", "impact", "urgency", "team", "state")
@@ -141,9 +141,6 @@ def _service(words: frozenset[str]) -> Holds:
 
 
 def _label(name: str, values: tuple[str, ...]) -> Holds:
-    if not any("*" in value for value in values):
-        words = frozenset(values)
-        return lambda asked: asked.facts.labels.get(name) in words
     fits = compile_globs(values)
 
     def holds(asked: Asked) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from operator import itemgetter
 from typing import NamedTuple
 
-from incidents.assessment import LEVELS, WORDS, Decided
+from incidents.assessment import DEGREES, LEVELS, Decided
 from rules.asked import Asked
 from rules.conditions import ORIGINS, Holds, compile_conditions
 from rules.language import Language
@@ -15,6 +15,9 @@ from rules.policy import Judged
 from rules.priority import Effects, Floor, PriorityFile, Rule
 
 _ORDERED = ("impact", "urgency")
+
+
+_UNORDERED = -1  # the rank of a value that no later one is stronger than
 
 
 class _Spoken(NamedTuple):
@@ -26,9 +29,6 @@ class _Spoken(NamedTuple):
     holds: Holds
     values: Sequence[tuple[str, int, Decided]]
     floor: tuple[int, Decided] | None
-
-
-_UNORDERED = -1  # the rank of a value that no later one is stronger than
 
 
 def compile_judge(
@@ -48,10 +48,10 @@ def compile_judge(
     def judge(asked: Asked) -> Judged:
         found = find_service(asked)
         asked.service = found.value
-        spoken = [rule for rule in by_origin[asked.facts.origin] if rule[0](asked)]
-        fields, floor = _strongest(spoken)
-        fields.setdefault("service", found)
-        return Judged(fields, floor)
+        spoken = [rule for rule in by_origin[asked.facts.origin] if rule.holds(asked)]
+        said, floor = _strongest(spoken)
+        said.setdefault("service", found)
+        return Judged(said, floor)
 
     return judge
 
@@ -75,7 +75,7 @@ def _spoken(rule: Rule | Floor, language: Language) -> _Spoken:
         value = getattr(rule.set, each.name)
         if value is not None:
             text = str(value).lower() if isinstance(value, bool) else str(value)
-            rank = WORDS.index(text) if each.name in _ORDERED else _UNORDERED
+            rank = DEGREES.index(text) if each.name in _ORDERED else _UNORDERED
             values.append((each.name, rank, Decided(text, rule.because, str(rule.rule))))
     if isinstance(rule, Rule):
         return _Spoken(holds, tuple(values), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
+from incidents.assessment import Priority
 from incidents.incident import OPEN_STATES
 from incidents.lifecycle import Lifecycle, Move, State
 from rules.known import Known
@@ -18,7 +19,6 @@ STATES = (*OPEN_STATES, "resolved", "closed")
 FIRST = "new"
 NEEDED = (FIRST, "working", "resolved", "closed")
 Need = Literal["assignee", "vendor_reference", "vendor_promise", "symptom", "cause", "fix", "check"]
-Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

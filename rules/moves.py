@@ -70,7 +70,8 @@ def _read_note(text: str) -> _Note:
         roles = frozenset(_ROLE.findall(text[3:])) - {"or", "and", "a"}
         for role in sorted(roles - set(ROLES)):
             raise ValueError(f"there is no role {role!r}, {expected(role, ROLES)}")
-        return _Note(roles=roles)
+        if roles:
+            return _Note(roles=roles)
     match = _SPAN.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:80]!r} is no note on a move, expected after 5d, within 14d, or by manager or admin")

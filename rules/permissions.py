@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from rules.known import Known
 from rules.problems import Word
 from rules.reading import setting
 
-ACTIONS = (
-    "read", "open", "ack", "assign", "note", "reply", "set", "wait", "restore", "waive", "resolve", "reopen", "merge",
-    "close",
-)  # fmt: skip
-EVERYTHING = "everything"
 Action = Literal[
     "everything", "read", "open", "ack", "assign", "note", "reply", "set", "wait", "restore", "waive", "resolve",
     "reopen", "merge", "close",
 ]  # fmt: skip
+EVERYTHING, *ACTIONS = get_args(Action)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from incidents.assessment import LEVELS, WORDS
+from incidents.assessment import DEGREES, LEVELS, Degree, Level, Priority
 from incidents.matrix import Matrix
-from rules.conditions import Conditions
+from rules.conditions import Conditions, Kind
 from rules.known import Known
 from rules.policy import HintLine
 from rules.problems import NOWHERE, Problems, Where, Word, expected
 from rules.reading import setting
-
-Degree = Literal["high", "medium", "low"]
-Level = Literal["sev1", "sev2", "sev3", "sev4"]
-Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +59,7 @@ class Effects:
 
     impact: Degree | None = setting("Impact: the strongest word of all rules counts.", default=None)
     urgency: Degree | None = setting("Urgency: the strongest word of all rules counts.", default=None)
-    kind: Literal["incident", "service_request"] | None = setting("Kind: the first rule counts.", default=None)
+    kind: Kind | None = setting("Kind: the first rule counts.", default=None)
     category: Word | None = setting("Category: the first rule counts.", default=None)
     service: Word | None = setting("Service: the first rule counts.", default=None)
     confidential: bool | None = setting("Whether only those concerned may read it.", default=None)
@@ -144,16 +139,16 @@ def _cells(name: Word, written: PriorityFile, problems: Problems) -> Mapping[str
     chain = _chain(name, written, problems)
     cells: dict[str, Mapping[str, str]] = {}
     for lines in reversed(chain):
-        if sorted(lines.urgency) != sorted(WORDS):
+        if sorted(lines.urgency) != sorted(DEGREES):
             problems.add(lines.where, "the columns of urgency are not high, medium and low, expected each of them once")
             continue
-        for impact in WORDS:
+        for impact in DEGREES:
             row = getattr(lines, impact)
-            if row and len(row) != len(WORDS):
+            if row and len(row) != len(DEGREES):
                 problems.add(lines.where, f"the row 'impact {impact}' has {len(row)} priorities, expected 3")
             elif row:
                 cells[impact] = dict(zip(lines.urgency, row, strict=True))
-    missing = [f"impact {impact}" for impact in WORDS if impact not in cells]
+    missing = [f"impact {impact}" for impact in DEGREES if impact not in cells]
     if missing and len(problems.errors) == before:
         problems.add(chain[0].where, f"rows are missing: {', '.join(missing)}; expected them, or a matrix to extend")
     return cells

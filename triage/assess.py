@@ -44,7 +44,7 @@ def assess(facts: Facts, *, hint: str | None, policy: Policy) -> Assessed:
     _fill_impact_and_urgency(fields, hint=hint, policy=policy)
     _fill_priority(fields, floor=judged.floor, policy=policy)
     severity, fields["severity"] = judge_severity(
-        facts, floor=judged.floor, hint=hint, priority=str(fields["priority"].value), table=policy.severity
+        floor=judged.floor, hint=hint, priority=str(fields["priority"].value), table=policy.severity
     )
     if judged.floor is not None:
         fields["floor"] = judged.floor

@@ -1,22 +1,20 @@
-"""How bad it is. The learned scorer will replace `judge_severity`, and nothing else."""
+"""How bad it is, without a model. The learned scorer will stand in the place of `judge_severity`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from incidents.assessment import LEVELS, Decided, Severity
-from rules.facts import Facts
 from rules.policy import HintLine
 
 
 def judge_severity(
-    facts: Facts, *, floor: Decided | None, hint: str | None, priority: str, table: Mapping[str, HintLine]
+    *, floor: Decided | None, hint: str | None, priority: str, table: Mapping[str, HintLine]
 ) -> tuple[Severity, Decided]:
     """Severity without a model: the strongest of floor and sender's hint, else what the table gives for the priority.
 
     Probabilities are None: nothing was learned yet, and a guess would look like knowledge.
     """
-    del facts  # what a model will read
     if hint is not None and (floor is None or LEVELS.index(hint) < LEVELS.index(str(floor.value))):
         return Severity(hint), Decided(hint, "the sender said so")
     if floor is not None:

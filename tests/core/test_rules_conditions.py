@@ -57,6 +57,7 @@ def holds(text: str, facts: Facts) -> bool:
         ("{labels: {env: prod, severity: [warning, page]}}", ALERT, False),
         ("{labels: {env: prod, team: x}}", ALERT, False),
         ("{labels: {alertname: 'disk*'}}", ALERT, True),
+        ("{labels: {alertname: diskfull}}", ALERT, True),
         ("{labels: {nothing: '*'}}", ALERT, False),
         ("{resource: 'db*.example.com'}", ALERT, True),
         ("{resource: 'db*'}", MAIL, False),

@@ -76,6 +76,7 @@ MISTAKES = [
     ("lifecycle.yml", "- restored -> resolved, working", "- restored => resolved",
      "is no move, expected a line such as"),
     ("lifecycle.yml", "(after 5d)", "(after a while)", "'after a while' is no note on a move"),
+    ("lifecycle.yml", "(by lead, manager or admin)", "(by 12)", "'by 12' is no note on a move"),
     ("lifecycle.yml", "(by lead, manager or admin)", "(by lead, manger)",
      "there is no role 'manger', did you mean manager?"),
     ("lifecycle.yml", "needs: [symptom, cause, fix, check]", "needs: [symptoms]", "here stands 'symptoms'"),
