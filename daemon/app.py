@@ -48,7 +48,7 @@ from rules.policy import Policy
 from store.claims import release_all
 from store.clock import believe_clock
 from store.engine import Store
-from store.errors import StoreError
+from store.errors import StoreCorrupt, StoreError
 from store.holding import hold_on_strange_host, load_hold
 from store.nodes import beat
 from store.retention import retention_round
@@ -94,7 +94,10 @@ class App:
         self.manager = manager or Manager()
         self.watch = Watch(self.manager, alive_at=lambda: self.committer.alive_at, health=self.health)
         self.workers = [
-            WorkerProcess(number, path, store, on_report=self._hear, on_end=self.metrics.worker_ended)
+            WorkerProcess(
+                number, path, store, on_report=self._hear, on_end=self.metrics.worker_ended,
+                on_damage=lambda: self._damaged(StoreCorrupt()),
+            )
             for number in range(1, config.workers + 1 if Role.WORK in roles else 1)
         ]
         self.relay: Relay = open_relay(config.relay.url, sender=config.relay.sender.address, domain=config.desk.domain)
@@ -102,6 +105,8 @@ class App:
         self._composed = asyncio.Event()
         self._setting_right = asyncio.Lock()
         self._draining = False
+        self.damage: StoreCorrupt | None = None
+        self.over = asyncio.Event()
         self._ending = threading.Event()
         self._relay_troubles = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -143,6 +148,11 @@ class App:
         await asyncio.gather(*(worker.stop() for worker in self.workers))
         self.store.close()
         log.info("daemon.stopped")
+
+    def abandon(self) -> None:
+        """Let everything fall: whoever writes to a damaged database makes it worse. Senders come again."""
+        for worker in self.workers:
+            worker.kill()
 
     async def reload(self) -> bool:
         """Swap the policy for what its files say now; one that does not check is refused, and the old one stays."""
@@ -209,6 +219,14 @@ class App:
         self.metrics.store_error(code)
         log.error("store.error", code=code, what="committer", exc_info=None if isinstance(error, StoreError) else error)
 
+        if isinstance(error, StoreCorrupt):
+            self._damaged(error)
+
+    def _damaged(self, error: StoreCorrupt) -> None:
+        """The database is damaged: nothing is to be written any more (fault 93)."""
+        self.damage = error
+        self.over.set()
+
     def _hear(self, report: dict[str, Any]) -> None:
         self.metrics.apply_report(report)
         if report.get("composed"):
@@ -221,6 +239,9 @@ class App:
         while True:
             try:
                 pause = await do()
+            except StoreCorrupt as error:
+                self._damaged(error)
+                return
             except StoreError as error:
                 self.metrics.store_error(error.code)
                 log.error("store.error", code=error.code, what=what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from daemon.config import Config
 from daemon.state import StateFolder
 from rules.problems import Problem, Problems, Where
 from store.engine import Store, open_store, sqlite_path
-from store.errors import Missing, SchemaMismatch, StoreError
+from store.errors import BadUrl, Missing, SchemaMismatch, StoreError
 from store.filesystem import network_file_system
 
 ROOMS = ("daemon", "console", "ingest", "notifiers", "store", "desk", "triage", "rules", "incidents", "kit")
@@ -24,13 +25,11 @@ _MOUNTS = Path("/proc/mounts")
 def check_store(config: Config, file: Path, problems: Problems) -> None:
     """Whether the database keeps what it is given (guarantee G1); one that does not exist yet is no problem."""
     where = Where(str(file), config.where.line or 1, "store")
-    path = sqlite_path(config.store)
-    if path is not None and _MOUNTS.exists():
-        kind = network_file_system(path.resolve(), _MOUNTS.read_text("utf-8", "replace"))
-        if kind is not None:
-            problems.add(where, f"{path} is on a network file system ({kind}), expected a local disk, or PostgreSQL")
-            return
     try:
+        misplaced = find_misplaced(config, file)
+        if misplaced is not None:
+            problems.errors.append(misplaced)
+            return
         store = open_store(config.store)
     except Missing:
         _check_missing(config, where, problems)
@@ -43,6 +42,20 @@ def check_store(config: Config, file: Path, problems: Problems) -> None:
             _check_flushing(store, where, problems)
         finally:
             store.close()
+
+
+def find_misplaced(config: Config, file: Path) -> Problem | None:
+    """What is wrong with where an SQLite file lies (fault 94); what is no URL is told when it is opened."""
+    path = None
+    with suppress(BadUrl):
+        path = sqlite_path(config.store)
+    if path is None or not _MOUNTS.exists():
+        return None
+    kind = network_file_system(path.resolve(), _MOUNTS.read_text("utf-8", "replace"))
+    if kind is None:
+        return None
+    said = f"{path} is on a network file system ({kind}), expected a local disk, or PostgreSQL"
+    return Problem(Where(str(file), config.where.line or 1, "store"), said)
 
 
 def _check_missing(config: Config, where: Where, problems: Problems) -> None:

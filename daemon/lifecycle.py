@@ -8,13 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import uvloop
 
 from daemon.activation import BadSockets, take_sockets
 from daemon.app import App
+from daemon.checks import find_misplaced
 from daemon.config import Config, check_together, load_config
 from daemon.logs import get_log, set_up_logs
 from daemon.notify import Manager
@@ -23,12 +25,22 @@ from daemon.roles import ALL, Roles
 from daemon.state import AlreadyRuns, StateFolder, alone_on
 from rules.policy import Policy
 from rules.problems import Problem
-from store.engine import Store, open_store
+from store.engine import Store, open_store, sqlite_path
 from store.errors import Missing, SchemaMismatch, StoreCorrupt, StoreError
 from store.keys import load_instance
+from store.upkeep import check_pages
 
 #: Exit statuses, as sysexits.h names them, and systemd's unit expects them.
 OK, DATA, TRY_AGAIN, CONFIGURATION = 0, 74, 75, 78
+
+#: How long the pages of an SQLite file are looked at before the doors open.
+LOOK_AT_PAGES = timedelta(seconds=2)
+_RECOVERY = """The database is damaged. The daemon changes nothing in it any more, and is not started again.
+1. Keep it as it is: cp -a {folder} {folder}.damaged
+2. Look at the disk: journalctl -k
+3. Move {path} and the files of its name away, and restore the last backup: triaged restore FILE
+4. What was accepted since then is in the damaged file only: sqlite3 {path} .recover
+docs/operating/troubles.md tells more, at "A damaged database"."""
 
 log = get_log("daemon")
 
@@ -40,9 +52,8 @@ def serve(path: Path, *, say: Callable[[str], None], roles: Roles = ALL) -> int:
     """
     manager = Manager.found(os.environ)
     read = read_all(path)
-    if read.config is not None and roles != ALL and read.config.store.startswith("sqlite"):
-        said = "on SQLite one daemon does everything, expected no --role, or a PostgreSQL database that nodes share"
-        read.problems.append(Problem(read.config.where, said))
+    if read.config is not None:
+        read.problems += _find_out_of_place(read.config, path, roles)
     if read.problems or read.config is None or read.policy is None:
         for problem in read.problems:
             say(str(problem))
@@ -58,6 +69,8 @@ def serve(path: Path, *, say: Callable[[str], None], roles: Roles = ALL) -> int:
             if isinstance(store, int):
                 return store
             with alone_on(store.path):
+                if not check_pages(store, within=LOOK_AT_PAGES):
+                    log.info("store.checked_in_part", seconds=LOOK_AT_PAGES.total_seconds())
                 with store.reading() as connection:
                     state.remember(load_instance(connection).id)
                 app = App(
@@ -69,10 +82,20 @@ def serve(path: Path, *, say: Callable[[str], None], roles: Roles = ALL) -> int:
         say(str(error))
         return TRY_AGAIN
     except StoreError as error:
-        return _refused(error, say)
+        return _refused(error, read.config, say)
     except (OSError, BadSockets) as error:  # an address that is in use, a folder that can't be written
         say(f"The daemon cannot start: {error}")
         return CONFIGURATION
+
+
+def _find_out_of_place(config: Config, path: Path, roles: Roles) -> Iterator[Problem]:
+    """What can't be, with the store that the configuration names."""
+    misplaced = find_misplaced(config, path)
+    if misplaced is not None:
+        yield misplaced
+    if roles != ALL and config.store.startswith("sqlite"):
+        said = "on SQLite one daemon does everything, expected no --role, or a PostgreSQL database that nodes share"
+        yield Problem(config.where, said)
 
 
 def _tell_stacks() -> None:
@@ -81,10 +104,11 @@ def _tell_stacks() -> None:
         faulthandler.enable(sys.stderr)
 
 
-def _refused(error: StoreError, say: Callable[[str], None]) -> int:
+def _refused(error: StoreError, config: Config, say: Callable[[str], None]) -> int:
     """Say why the store can't be worked with; the exit status."""
     if isinstance(error, StoreCorrupt):
-        say(f"{error} The daemon changes nothing and stops.")
+        path = sqlite_path(config.store)
+        say(_RECOVERY.format(path=path, folder=path.parent) if path else str(error))
         return DATA
     say(str(error))
     return CONFIGURATION if error.permanent else TRY_AGAIN
@@ -124,14 +148,14 @@ def _prepare(config: Config, path: Path, say: Callable[[str], None]) -> Store | 
         status = subprocess.run(migrate, check=False).returncode
         return open_store(config.store) if status == 0 else status
     except StoreError as error:
-        return _refused(error, say)
+        return _refused(error, config, say)
 
 
 async def _until_stopped(app: App) -> int:
-    """Start, and stop at SIGTERM or SIGINT; reload the policy at SIGHUP."""
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    """Start, and stop at SIGTERM or SIGINT; reload the policy at SIGHUP. Raises `StoreCorrupt`."""
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, app.over.set)
     reloading: set[asyncio.Task[bool]] = set()
 
     def reload() -> None:
@@ -141,6 +165,9 @@ async def _until_stopped(app: App) -> int:
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     await app.start()
-    await stopped.wait()
+    await app.over.wait()
+    if app.damage is not None:
+        app.abandon()
+        raise app.damage
     await app.stop()
     return OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,7 +32,8 @@ log = get_log("daemon")
 class WorkerProcess:
     """One worker: its process, and what it tells.
 
-    ``on_report`` gets each report; ``on_end`` is told that the process ended by itself.
+    ``on_report`` gets each report; ``on_end`` is told that the process ended by itself, ``on_damage`` that it found the
+    database damaged and is not started again.
     """
 
     number: int
@@ -39,6 +41,7 @@ class WorkerProcess:
     store: Store
     on_report: Callable[[dict[str, Any]], None]
     on_end: Callable[[], None]
+    on_damage: Callable[[], None]
     process: asyncio.subprocess.Process | None = None
     _lives: int = 0
     _stopping: bool = False
@@ -75,6 +78,12 @@ class WorkerProcess:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    def kill(self) -> None:
+        """End it in the middle of whatever it does; it is not started again."""
+        self._stopping = True
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
     def _say(self, byte: bytes) -> None:
         process = self.process
         if process is None or process.stdin is None or process.returncode is not None:
@@ -98,6 +107,9 @@ class WorkerProcess:
             if self._stopping:
                 return
             log.error("worker.ended", worker=owner, code=code)
+            if code == os.EX_IOERR:
+                self.on_damage()
+                return
             self.on_end()
             await asyncio.to_thread(self._release, owner)
             short_lives = short_lives + 1 if loop.time() - begun < SHORT_LIFE.total_seconds() else 0

@@ -34,7 +34,7 @@ from desk.context import Desk
 from ingest.parser import MailParser
 from store.audit import make_checkpoint
 from store.engine import Store, open_store
-from store.errors import StoreError
+from store.errors import StoreCorrupt, StoreError
 
 #: How often timers are looked at, and waiting mail that nobody told of.
 LOOK_EVERY = timedelta(seconds=1)
@@ -185,6 +185,8 @@ def _take_round(worker: Worker, daemon: Daemon) -> float:
     """One round; how long to sleep after it, in seconds."""
     try:
         report = worker.round(utc_now())
+    except StoreCorrupt:
+        raise
     except StoreError as error:
         log.error("store.error", code=error.code, error=str(error))
         return _AWAY_SECONDS
@@ -225,7 +227,10 @@ def main(arguments: Any = None) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     set_up_logs()
-    return run(Path(path), owner)
+    try:
+        return run(Path(path), owner)
+    except StoreCorrupt:
+        return os.EX_IOERR  # the daemon stops, too (fault 93)
 
 
 if __name__ == "__main__":

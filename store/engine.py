@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
-from store.errors import BadUrl, Foreign, Missing, StoreUnavailable, wrapping
+from store.errors import BadUrl, Foreign, Missing, ReadOnly, StoreUnavailable, wrapping
 from store.reserve import reserve_path
 from store.schema import APPLICATION_ID, check_schema
 from store.write import Writing, allow_writing
@@ -118,6 +119,8 @@ def _connect_sqlite(path: Path) -> sqlite3.Connection:
     """A connection that leaves BEGIN to us, with every setting made; a file that is not ours is not touched."""
     if not path.exists() or not path.stat().st_size:
         raise Missing
+    if not os.access(path, os.W_OK):
+        raise ReadOnly
     address = f"file:{quote(str(path))}?mode=rw"  # never makes a file where one was lost
     connection = sqlite3.connect(
         address, uri=True, isolation_level=None, check_same_thread=False, cached_statements=512

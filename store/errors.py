@@ -81,6 +81,12 @@ class BadUrl(StoreError):
     code = "store.url"
 
 
+class ReadOnly(StoreError):
+    """The database can't be written: its disk is mounted read-only, or the file belongs to another user."""
+
+    code = "store.read_only"
+
+
 class Missing(StoreError):
     """The database doesn't exist yet or is empty; run `triaged migrate --create`."""
 

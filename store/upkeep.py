@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +15,7 @@ from store.errors import StoreCorrupt, wrapping
 from store.reserve import make_reserve, reserve_path, stands
 from store.write import wait_lock
 
-_STEPS_A_LOOK = 10_000  # of SQLite's machine, about a millisecond
+_AGAIN_SECONDS = 0.001
 
 
 def checkpoint_wal(store: Store) -> int:
@@ -43,18 +45,35 @@ def check_pages(store: Store, *, within: timedelta) -> bool:
     """
     if store.kind != "sqlite":
         return True
-    ends_at = time.monotonic() + within.total_seconds()
     with wrapping(), store.engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
-        driver.set_progress_handler(lambda: time.monotonic() >= ends_at, _STEPS_A_LOOK)
-        try:
-            said = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                return False
-            raise
-        finally:
-            driver.set_progress_handler(None, 0)
+        with _interrupted(driver, after=within):
+            try:
+                said = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                    return False
+                raise
     if said != "ok":
         raise StoreCorrupt
     return True
+
+
+@contextmanager
+def _interrupted(driver: sqlite3.Connection, *, after: timedelta) -> Iterator[None]:
+    """Interrupt what runs inside once it takes too long; SQLite asks no progress handler while it checks pages."""
+    over = threading.Event()
+
+    def watch() -> None:
+        pause = after.total_seconds()
+        while not over.wait(pause):
+            driver.interrupt()
+            pause = _AGAIN_SECONDS  # nothing ran yet, or it has not noticed
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()

@@ -15,6 +15,7 @@ from aiosmtpd.controller import UnixSocketController
 from aiosmtpd.lmtp import LMTP
 from typer.testing import CliRunner, Result
 
+from daemon import checks
 from daemon.checks import ROOMS, check_rooms
 from daemon.commands.submit import _recipient
 from daemon.commands.triagectl import app as triagectl
@@ -121,6 +122,19 @@ def test_a_network_file_system_is_found(path: str, found: str | None) -> None:
         "kim@host: /home fuse.sshfs rw 0 0\n/dev/sdb1 /srv/desk/local xfs rw 0 0\nbroken\n"
     )
     assert network_file_system(Path(path), mounts) == found
+
+
+def test_a_database_on_a_network_file_system_is_not_opened(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 94: neither by `check` nor by `serve`, which ends with 78."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nfs:/data {folder} nfs4 rw 0 0\n")
+    monkeypatch.setattr(checks, "_MOUNTS", mounts)
+    for command in ("check", "serve"):
+        ended = _run(command, "-c", str(folder / "triaged.yml"))
+        assert ended.exit_code == 78
+        assert "is on a network file system (nfs4), expected a local disk" in ended.stderr
 
 
 def test_a_room_of_another_package_is_a_problem(tmp_path: Path) -> None:

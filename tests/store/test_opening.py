@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from ledger.errors import NotHere
+from ledger.trouble import small_disk
 from store.engine import open_store
-from store.errors import BadUrl, Foreign, Missing, SchemaMismatch, StoreUnavailable
+from store.errors import BadUrl, Foreign, Missing, ReadOnly, SchemaMismatch, StoreUnavailable
 from store.migrate import migrate
 
 
@@ -54,6 +58,19 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(Missing):
         open_store(f"sqlite:///{tmp_path}/triaged.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_mounted_read_only_is_told(tmp_path: Path, sqlite_template: Path) -> None:
+    """For good, so that nothing loops: 78."""
+    try:
+        with small_disk(tmp_path / "disk", 64) as disk:
+            shutil.copyfile(sqlite_template, disk / "triaged.db")
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+            with pytest.raises(ReadOnly, match="mounted read-only") as refused:
+                open_store(f"sqlite:///{disk}/triaged.db")
+    except NotHere as error:
+        pytest.skip(str(error))
+    assert refused.value.permanent
 
 
 def test_an_empty_file_is_missing(tmp_path: Path) -> None:
