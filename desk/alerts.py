@@ -27,7 +27,7 @@ from incidents.incident import Incident
 from incidents.matrix import more_urgent
 from incidents.person import Author
 from incidents.signal import Alert, Disposition
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import Entry, EntryKind, Values
 from kit.instants import stamp, to_micros
 from triage.assess import assess
 
@@ -147,7 +147,7 @@ def _refresh(working: Working, heard: Heard) -> Outcome:
     working.put_key(replace(_fired(heard, before.id, heard_before=known.signals), episode=known.episode))
     entries = []
     if before.title != alert.title:
-        values = {"title": {"before": before.title, "after": alert.title}, "receipt": heard.arrival.id}
+        values: Values = {"title": {"before": before.title, "after": alert.title}, "receipt": heard.arrival.id}
         entries.append(Entry(EntryKind.FOLDED, author.person, values, heard.arrival.received_at))
     fresh = replace(before, title=alert.title, labels=alert.labels, url=alert.url or before.url)
     fresh = apply(working, Change(fresh, heard.arrival.received_at, entries=entries))
@@ -178,7 +178,7 @@ def _resolve(working: Working, heard: Heard) -> Outcome:
         else:
             apply(working, change)
             return Outcome(Disposition.FOLDED, before.id, spoke=True)
-    values = {"title": alert.title, "ended": stamp(over.ended_at or at), "still_firing": incident.firing}
+    values: Values = {"title": alert.title, "ended": stamp(over.ended_at or at), "still_firing": incident.firing}
     apply(working, Change(incident, at, entries=[Entry(EntryKind.FOLDED, author.person, values, at)]))
     return Outcome(Disposition.FOLDED, before.id, spoke=True)
 
@@ -266,7 +266,7 @@ def _open_record(
     working: Working, heard: Heard, *, ended_at: datetime | None = None, links: tuple[tuple[int, str], ...] = ()
 ) -> Incident:
     arrival, alert = heard.arrival, heard.alert
-    values = {"receipt": arrival.id, "text": alert.summary, "annotations": dict(alert.annotations)}
+    values: Values = {"receipt": arrival.id, "text": alert.summary, "annotations": dict(alert.annotations)}
     if alert.starts_at is not None:
         values["starts_at"] = stamp(alert.starts_at)
     opening = Opening(
@@ -330,7 +330,7 @@ def _back_to_work(working: Working, incident: Incident, heard: Heard) -> Inciden
             if back.acknowledged_at is None:
                 start_escalation(working, back, policy.path_for(facts), at)
             return working.incidents[back.id]
-    values = {"title": heard.alert.title, "episode": stamp(heard.episode), "receipt": heard.arrival.id}
+    values: Values = {"title": heard.alert.title, "episode": stamp(heard.episode), "receipt": heard.arrival.id}
     return apply(working, Change(incident, at, entries=[Entry(EntryKind.FOLDED, author.person, values, at)]))
 
 

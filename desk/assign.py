@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from desk.change import Change, Participant, said_by
 from desk.errors import Invalid
 from desk.moving import check_role
 from incidents.incident import Incident
 from incidents.person import Author, Person
-from incidents.timeline import EntryKind
+from incidents.timeline import EntryKind, Values
 from rules.policy import Policy
 
 
@@ -30,7 +29,7 @@ def assign(
         moved = replace(moved, assignee=to.id, state="working" if incident.state == "new" else incident.state)
     elif owner != incident.team:
         moved = replace(moved, assignee=None)
-    values: dict[str, Any] = {
+    values: Values = {
         "before": {"team": incident.team, "assignee": incident.assignee},
         "after": {"team": moved.team, "assignee": moved.assignee},
         "state": moved.state,

@@ -8,7 +8,7 @@ from desk.change import Change
 from desk.thread import ours, verified
 from desk.working import Working
 from incidents.signal import Disposition, Mail
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import Entry, EntryKind, Value, Values
 
 
 def take_bounce(working: Working, mail: Mail, arrival: Arrival) -> tuple[Disposition, int | None, str]:
@@ -21,11 +21,11 @@ def take_bounce(working: Working, mail: Mail, arrival: Arrival) -> tuple[Disposi
     incident = None if token is None else working.incident(token.record)
     if own is None or token is None or incident is None:
         return Disposition.UNMATCHED, None, "bounce_of_unknown_mail"
-    reported = [
+    reported: list[Value] = [
         {"recipient": bounce.recipient, "dsn": bounce.dsn, "hard": bounce.hard, "reason": bounce.reason}
         for bounce in mail.bounce or ()
     ]
-    values = {"outbox": own[1], "reported": reported, "receipt": arrival.id}
+    values: Values = {"outbox": own[1], "reported": reported, "receipt": arrival.id}
     entry = Entry(EntryKind.DELIVERY, working.desk.machine.person, values, arrival.received_at)
     apply(working, Change(incident, arrival.received_at, entries=[entry]))
     for bounce in mail.bounce or ():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from incidents.assessment import Assessment
 from incidents.effects import Notify
 from incidents.incident import Incident
 from incidents.person import Author
 from incidents.targets import Target
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import Entry, EntryKind, Value
 
 
 class Start(NamedTuple):
@@ -89,7 +89,7 @@ class Change(NamedTuple):
 
 
 def said_by(
-    by: Author, kind: EntryKind, values: Mapping[str, Any], *, at: datetime, visibility: str = "internal"
+    by: Author, kind: EntryKind, values: Mapping[str, Value], *, at: datetime, visibility: str = "internal"
 ) -> Entry:
     """The entry of what ``by`` did; it names the handle that an operator acts as."""
     if by.acting_as:

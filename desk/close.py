@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from desk.change import Cancel, Change, Link, Participant, said_by
 from desk.errors import Invalid
 from desk.moving import check_move, check_role
 from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author
-from incidents.timeline import EntryKind
+from incidents.timeline import EntryKind, Values
 from rules.policy import Policy
 
 #: Every clock of a record.
@@ -22,7 +21,7 @@ def close(incident: Incident, *, by: Author, at: datetime, policy: Policy, reaso
     """Nothing more will be done."""
     check_role(incident, "close", by=by, policy=policy)
     check_move(incident, "closed", by=by, at=at, policy=policy, filled={})
-    values: dict[str, Any] = {"state": {"before": incident.state, "after": "closed"}, "reason": reason}
+    values: Values = {"state": {"before": incident.state, "after": "closed"}, "reason": reason}
     entry = said_by(by, EntryKind.CHANGED, values, at=at)
     return Change(replace(incident, state="closed", closed_at=at), at, entries=[entry], targets=_ALL_CLOCKS)
 

@@ -13,7 +13,7 @@ from incidents.effects import NoticeKind, Notify
 from incidents.escalation import Due, Path, due
 from incidents.incident import Incident
 from incidents.targets import Target
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import Entry, EntryKind, Values
 from kit.instants import stamp
 from rules.policy import Told
 
@@ -66,7 +66,7 @@ def _told(working: Working, incident: Incident, phrase: str) -> Sequence[Told]:
 
 def _entry(working: Working, path: Path, fired: Due, told: Sequence[Told]) -> Entry:
     step = path.steps[fired.step]
-    values: dict[str, Any] = {
+    values: Values = {
         "path": path.name,
         "step": fired.step + 1,
         "round": fired.round + 1,

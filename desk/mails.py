@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from desk.answering import is_automatic, why_unanswered
 from desk.apply import apply
@@ -25,7 +25,7 @@ from incidents.episode import FoldKey
 from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author, Person
 from incidents.signal import Disposition, Mail
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import Entry, EntryKind, Values
 from kit.addresses import parse_address
 from kit.instants import stamp
 from rules.policy import DeskMailbox
@@ -219,7 +219,7 @@ def _author(working: Working, letter: Letter) -> Author:
 def _message_in(working: Working, letter: Letter, thread: Thread | None) -> Entry:
     """The entry of a mail. ``identity`` says when it came from another address than the token was given to (A19)."""
     mail, sender = letter.mail, letter.sender
-    values: dict[str, Any] = {
+    values: Values = {
         "from": None if sender is None else sender.id,
         "subject": mail.subject,
         "text": mail.new_text or mail.text,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from desk.apply import apply
 from desk.change import Change, Link, Participant, Start, TargetMove, said_by
@@ -14,7 +14,7 @@ from desk.working import Working
 from incidents.assessment import Assessment
 from incidents.incident import Incident
 from incidents.person import Author, Person
-from incidents.timeline import EntryKind
+from incidents.timeline import EntryKind, Value, Values
 from rules.facts import Facts
 from triage.assess import assess
 
@@ -25,7 +25,7 @@ class Opening(NamedTuple):
     facts: Facts
     title: str
     author: Author
-    values: Mapping[str, Any]
+    values: Mapping[str, Value]
     hint: str | None = None
     requester: Person | None = None
     mailbox: str | None = None
@@ -103,10 +103,10 @@ def _new(working: Working, opening: Opening, assessment: Assessment) -> Incident
     )
 
 
-def _opened(incident: Incident, opening: Opening, assessment: Assessment) -> dict[str, Any]:
+def _opened(incident: Incident, opening: Opening, assessment: Assessment) -> Values:
     """One entry carries every decided field with its reason and rule."""
     decided = {name: decided[:3] for name, decided in assessment.fields.items()}
-    values = {
+    values: Values = {
         "title": incident.title,
         "source": incident.source,
         "decided": decided,

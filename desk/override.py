@@ -15,7 +15,7 @@ from incidents.assessment import DEGREES, LEVELS, PRIORITIES, Assessment, Decide
 from incidents.incident import Incident
 from incidents.person import Author
 from incidents.targets import Target, TargetState, next_look
-from incidents.timeline import EntryKind
+from incidents.timeline import EntryKind, Values
 from rules.policy import Policy, Promise
 from rules.problems import expected
 
@@ -41,7 +41,7 @@ def override(
         by_matrix = policy.priority(changed.service, changed.impact, changed.urgency)
         changed = replace(changed, priority=str(by_matrix.value))
         decided["priority"] = by_matrix
-    values: dict[str, Any] = {
+    values: Values = {
         "field": field,
         "before": getattr(incident, field),
         "after": value,

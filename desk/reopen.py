@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from desk.change import Cancel, Change, Start, TargetMove, said_by
 from desk.errors import NoSuchMove
 from desk.moving import check_move, check_role
 from incidents.incident import DUPLICATE, Incident
 from incidents.person import Author
-from incidents.timeline import EntryKind
+from incidents.timeline import EntryKind, Values
 from rules.policy import Policy, Promise
 
 
@@ -26,7 +25,7 @@ def reopen(
         raise NoSuchMove(f"{incident.ref} is {incident.state}: it is not over, so there is nothing to reopen")
     filled = {"assignee": str(incident.assignee or "-")}  # who had it has it again; nobody is no hindrance here
     check_move(incident, "working", by=by, at=at, policy=policy, filled=filled)
-    values: dict[str, Any] = {"state": {"before": incident.state, "after": "working"}, "reason": reason}
+    values: Values = {"state": {"before": incident.state, "after": "working"}, "reason": reason}
     again = replace(
         incident, state="working", restored_at=None, resolved_at=None, closed_at=None, resolution=None,
         reopens=incident.reopens + 1,

@@ -10,7 +10,7 @@ from desk.moving import check_role
 from incidents.effects import NoticeKind, Notify
 from incidents.incident import Incident
 from incidents.person import Author, Person
-from incidents.timeline import EntryKind
+from incidents.timeline import EntryKind, Values
 from rules.policy import Policy
 
 
@@ -27,7 +27,7 @@ def reply(
     reached = [person for person in to if person.address]
     if not reached:
         raise Missing(f"{incident.ref} has nobody to reply to: no person asked by mail. Write a note instead")
-    values = {"text": text, "to": [person.id for person in reached]}
+    values: Values = {"text": text, "to": [person.id for person in reached]}
     entry = said_by(by, EntryKind.MESSAGE_OUT, values, at=at, visibility="public")
     notify = [Notify(NoticeKind.REPLY, person.id, str(person.address), {"entry": next_seq}) for person in reached]
     return Change(incident, at, entries=[entry], targets=[Meet("sla.respond")], notify=notify)

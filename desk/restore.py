@@ -13,7 +13,7 @@ from desk.moving import check_move, check_role, waits_for_business
 from incidents.effects import NoticeKind, Notify
 from incidents.incident import Incident, Kind
 from incidents.person import Author, Person
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import Entry, EntryKind, Values
 from rules.policy import Policy
 
 SELF_HEALED = "self_healed"
@@ -64,7 +64,7 @@ def resolve(
         entries.append(_moved(before, "restored", by=by, at=at, values={}))
     check_move(incident, "resolved", by=_cleared(by, resolution), at=at, policy=policy, filled=resolution.notes)
     resolved = replace(incident, state="resolved", resolved_at=at, resolution=resolution.code)
-    values: dict[str, Any] = {"code": resolution.code, **{n: resolution.notes.get(n, "") for n in NOTES}}
+    values: Values = {"code": resolution.code, **{n: resolution.notes.get(n, "") for n in NOTES}}
     if resolution.waive:
         values["waived"] = resolution.waive
     entries.append(_moved(incident, "resolved", by=by, at=at, values=values))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from desk.apply import apply
 from desk.change import Advance, Cancel, Change
 from desk.close import close
@@ -14,7 +12,7 @@ from desk.working import Working
 from incidents.effects import NoticeKind, Notify
 from incidents.incident import Incident
 from incidents.targets import Target, next_look
-from incidents.timeline import Entry, EntryKind
+from incidents.timeline import Entry, EntryKind, Values
 from kit.instants import stamp
 
 
@@ -50,13 +48,13 @@ def _promise_due(working: Working, incident: Incident, target: Target) -> None:
     else:
         given = target._replace(warned=target.warned + 1)
         moved = given._replace(next_at=next_look(given, working.desk.policy.warn_at))
-    values: dict[str, Any] = {"name": target.name, "breached": breached, "due_at": stamp(target.due_at)}
+    values: Values = {"name": target.name, "breached": breached, "due_at": stamp(target.due_at)}
     entry = Entry(EntryKind.TARGET, working.desk.machine.person, values, working.now)
     told = _whom_to_warn(working, incident, values)
     apply(working, Change(incident, working.now, entries=[entry], targets=[Advance(moved)], notify=told))
 
 
-def _whom_to_warn(working: Working, incident: Incident, values: dict[str, Any]) -> list[Notify]:
+def _whom_to_warn(working: Working, incident: Incident, values: Values) -> list[Notify]:
     """The assignee, else the owning team; only where policy has somebody told at all for such a record."""
     policy = working.desk.policy
     if policy.path_for(facts_of(incident, working.now)) is None:

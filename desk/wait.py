@@ -10,7 +10,7 @@ from desk.errors import NoSuchMove
 from desk.moving import check_move, check_role
 from incidents.incident import Incident
 from incidents.person import Author
-from incidents.timeline import EntryKind
+from incidents.timeline import EntryKind, Values
 from rules.policy import Policy
 
 
@@ -23,7 +23,7 @@ def wait(
     end = f"waiting_{on}"
     filled = {"vendor_reference": reference, "vendor_promise": promise, "assignee": str(incident.assignee or "")}
     check_move(incident, end, by=by, at=at, policy=policy, filled=filled)
-    values = {"state": {"before": incident.state, "after": end}, "reason": reason}
+    values: Values = {"state": {"before": incident.state, "after": end}, "reason": reason}
     values |= {name: value for name, value in filled.items() if value and name != "assignee"}
     clock = Pause() if policy.lifecycles[incident.kind].states[end].clock_stops else Resume()
     entry = said_by(by, EntryKind.CHANGED, values, at=at)
@@ -37,6 +37,6 @@ def resume(incident: Incident, *, by: Author, at: datetime, policy: Policy, reas
         raise NoSuchMove(f"{incident.ref} is {incident.state}: it waits for nobody")
     filled = {"assignee": str(incident.assignee or "-")}  # whoever has it goes on; nobody is no hindrance here
     check_move(incident, "working", by=by, at=at, policy=policy, filled=filled)
-    values = {"state": {"before": incident.state, "after": "working"}, "reason": reason}
+    values: Values = {"state": {"before": incident.state, "after": "working"}, "reason": reason}
     entry = said_by(by, EntryKind.CHANGED, values, at=at)
     return Change(replace(incident, state="working"), at, entries=[entry], targets=[Resume()])

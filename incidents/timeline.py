@@ -5,18 +5,25 @@ A leaf's value can be forgotten (with its salt) and the chain still verifies; se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from json.encoder import encode_basestring
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from kit.canonical import canonical
+import msgspec
+
 from kit.instants import stamp
 
 FIRST_PREV = b"\x00" * 32
 SALT_BYTES = 16
+
+#: What a field of an entry may hold. No fractions: their canonical form is the one hard part of rfc8785.
+Value: TypeAlias = str | int | bool | Sequence["Value"] | Mapping[str, "Value"] | None
+Values: TypeAlias = dict[str, Value]
+
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+_encode_as_is = msgspec.json.Encoder().encode
 
 
 class EntryKind(StrEnum):
@@ -39,11 +46,11 @@ class EntryKind(StrEnum):
 
 
 class Entry(NamedTuple):
-    """What one entry will say. ``values`` hold text, whole numbers, booleans, None, lists and objects of these."""
+    """What one entry will say."""
 
     kind: EntryKind
     author: int
-    values: Mapping[str, Any]
+    values: Mapping[str, Value]
     occurred_at: datetime
     visibility: str = "internal"  # internal or public: whether the requester may read it
 
@@ -59,14 +66,32 @@ class Sealed(NamedTuple):
     author: int
     leaves: Mapping[str, str]
     hash: bytes
-    values: Mapping[str, Any]
+    values: Mapping[str, Value]
     salts: Mapping[str, str]
 
 
-def leaf_hash(salt: str, name: str, value: Any) -> str:
+def canonical(value: Any) -> bytes:
+    """The one written form of ``value``, see rfc8785; the library differs only in the order of keys beyond ASCII.
+
+    >>> canonical({"b": [1, True, None], "a": "é"}).decode()
+    '{"a":"é","b":[1,true,null]}'
+    """
+    written = _encode_sorted(value)
+    return written if written.isascii() else _encode_as_is(_in_order(value))
+
+
+def _in_order(value: Any) -> Any:
+    """The same with its keys in the order of their UTF-16 code units, see rfc8785 3.2.3."""
+    if isinstance(value, Mapping):
+        return {key: _in_order(value[key]) for key in sorted(value, key=lambda key: key.encode("utf-16-be"))}
+    if isinstance(value, list | tuple):
+        return [_in_order(item) for item in value]
+    return value
+
+
+def leaf_hash(salt: str, name: str, value: Value) -> str:
     """SHA-256 of the canonical ``[salt, name, value]``, in hex; ``salt`` is 32 hex digits."""
-    text = f'["{salt}",{encode_basestring(name)},{canonical(value)}]'
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(canonical((salt, name, value))).hexdigest()
 
 
 def entry_hash(  # noqa: PLR0917 - the fields of the formula, in its order
@@ -74,12 +99,9 @@ def entry_hash(  # noqa: PLR0917 - the fields of the formula, in its order
     leaves: Mapping[str, str],
 ) -> bytes:
     """SHA-256 of the canonical ``[prev, record id, seq, occurred_at, recorded_at, kind, author, [[name, leaf]]]``."""
-    listed = ",".join([f"[{encode_basestring(name)},{encode_basestring(leaves[name])}]" for name in sorted(leaves)])
-    text = (
-        f'["{prev.hex()}",{subject},{seq},"{stamp(occurred_at)}","{stamp(recorded_at)}",'
-        f"{encode_basestring(kind)},{author},[{listed}]]"
-    )
-    return sha256(text.encode()).digest()
+    listed = sorted(leaves.items())
+    said = (prev.hex(), subject, seq, stamp(occurred_at), stamp(recorded_at), kind, author, listed)
+    return sha256(canonical(said)).digest()
 
 
 def seal(
@@ -101,4 +123,4 @@ def seal(
 def checkpoint_hash(previous: bytes, at: datetime, heads: list[tuple[int, int, bytes]]) -> bytes:
     """SHA-256 of the canonical ``[previous, at, [[record id, seq, head hash]]]``; heads in id order."""
     body = [previous.hex(), stamp(at), [[subject, seq, head.hex()] for subject, seq, head in heads]]
-    return sha256(canonical(body).encode()).digest()
+    return sha256(canonical(body)).digest()
