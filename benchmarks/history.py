@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from store.bulk import insert_rows
 from store.counters import reserve
 from store.engine import Store
-from store.tables.incidents import assessments, incidents
+from store.tables.incidents import CLOSED, assessments, incidents
 from store.tables.outbox import budgets, outbox
 from store.tables.people import addresses, people
 from store.tables.receipts import contents, receipts
@@ -28,6 +28,7 @@ _FIELDS = json.dumps({
     name: ["medium", "the policy's table says so for this service and this hint", "priority.yml:12", None]
     for name in ("service", "kind", "impact", "urgency", "priority", "severity", "start_tier", "team")
 })  # fmt: skip
+_SEVERITY = '{"level":"sev3","probabilities":null,"needs_person":false}'
 _LEAVES = json.dumps(dict.fromkeys(("title", "source", "decided", "receipt", "text", "visibility"), "ab" * 32))
 _VALUES = json.dumps({name: ["cd" * 16, "what an entry says " * 8] for name in ("title", "decided", "text")})
 
@@ -61,6 +62,7 @@ def _record(
     closed_at = None if is_open else at + 3_600_000_000
     state = "new" if is_open else "closed"
     digest = hashlib.sha256(str(record).encode()).digest()
+    due_at = at + 10**15 if is_open else None
     title, host = f"DiskAlmostFull on shop-{record}.example.net", f"shop-{record}.example.net:9100"
     yield fold_keys, [(
         f"alert:prom:{digest.hex()[:16]}", record, at, "firing" if is_open else "resolved", closed_at, number,
@@ -70,7 +72,7 @@ def _record(
         record, number, "incident", None, title, state, "platform", None, "shop", None, 0, "standard", at, at,
         closed_at, 3, 0, "P3", "sev3", 0, "medium", "medium", "sev3", None, 1, "prom", None, None, None, host,
         "http://prometheus.example.net/graph", _LABELS, None, None, None, closed_at, closed_at,
-        None if is_open else "self_healed", int(is_open), 0, 3, digest,
+        None if is_open else "self_healed", int(is_open), 0, 3, digest, due_at or CLOSED,
     )]  # fmt: skip
     heard = [next(receipt) for _ in range(SIGNALS_EACH)]
     yield signals, [
@@ -88,10 +90,9 @@ def _record(
         for one in heard
     ]  # fmt: skip
     yield contents, [(hashlib.sha256(f"body {heard[0]}".encode()).digest(), 0, bytes(200))]
-    yield assessments, [(next(row), record, at, _FIELDS, '{"level":"sev3"}', "0123456789ab")]
+    yield assessments, [(next(row), record, at, _FIELDS, _SEVERITY, "0123456789ab")]
     yield timeline, [(record, seq, at, at, "opened", 1, _LEAVES, digest) for seq in (1, 2, 3)]
     yield timeline_values, [(record, seq, _VALUES) for seq in (1, 2, 3)]
-    due_at = at + 10**15 if is_open else None
     yield targets, [
         (
             next(row), record, name, "running" if is_open else "met", at, at + 10**15, due_at, 3600, "always", 1,

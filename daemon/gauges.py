@@ -8,10 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, case, func, select, text
 
-from incidents.incident import OPEN_STATES
 from kit.instants import to_micros
 from store.holding import load_hold
-from store.tables.incidents import incidents
+from store.tables.incidents import NO_CLOCK, RESOLVED, incidents
 from store.tables.outbox import outbox
 from store.tables.receipts import receipts
 from store.tables.targets import targets
@@ -24,7 +23,7 @@ _TIMED = text("next_at IS NOT NULL")
 
 _OPEN = (
     select(incidents.c.priority, func.count())
-    .where(incidents.c.closed_at.is_(None), incidents.c.state.in_(OPEN_STATES))
+    .where(incidents.c.due_at <= NO_CLOCK)
     .group_by(incidents.c.priority)
 )
 _STANDS = case(
@@ -34,7 +33,7 @@ _STANDS = case(
 _CLOCKS = (
     select(targets.c.name, _STANDS, func.count())
     .where(
-        targets.c.subject.in_(select(incidents.c.id).where(incidents.c.closed_at.is_(None))),
+        targets.c.subject.in_(select(incidents.c.id).where(incidents.c.due_at <= RESOLVED)),
         targets.c.state.in_(("running", "paused")),
     )
     .group_by(targets.c.name, _STANDS)

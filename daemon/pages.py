@@ -7,21 +7,21 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, bindparam, func, select
 
 from daemon.acts import Acts
 from daemon.desks import agent_author
 from desk.clocks import PROMISED
 from desk.context import Desk
 from desk.ports import Acknowledged, Asked, Queue, Shown
-from incidents.incident import OPEN_STATES, Incident
+from incidents.incident import Incident
 from incidents.person import Author
 from incidents.targets import Target
 from kit.instants import to_micros
 from kit.tokens import Purpose, Token
 from store.engine import Store
 from store.rows import incident_of, target_of
-from store.tables.incidents import incidents
+from store.tables.incidents import NO_CLOCK, QUEUE, incidents
 from store.tables.people import addresses, people
 from store.tables.signals import fold_keys
 from store.tables.targets import targets
@@ -31,20 +31,20 @@ FORM_FOR = timedelta(hours=12)
 _HOUR = timedelta(hours=1)
 _TEAM_ROLES = frozenset({"agent"})
 
-#: Every open record with its next clock; the partial index of open records and that of a record's targets carry it.
-_CLOCKS = (
-    select(
-        incidents.c.id,
-        incidents.c.priority,
-        incidents.c.needs_person,
-        func.min(targets.c.due_at).label("due_at"),
-    )
-    .outerjoin(
-        targets,
-        and_(targets.c.subject == incidents.c.id, targets.c.state == "running", targets.c.name.like(f"{PROMISED}%")),
-    )
-    .where(incidents.c.closed_at.is_(None), incidents.c.state.in_(OPEN_STATES))
-    .group_by(incidents.c.id, incidents.c.priority, incidents.c.needs_person)
+
+
+def _counted(*where: ColumnElement[bool]) -> ScalarSelect[int]:
+    """How many open records there are of which all this is true."""
+    return select(func.count()).where(incidents.c.due_at <= NO_CLOCK, *where).scalar_subquery()
+
+
+_QUEUE = select(incidents.c.id).where(incidents.c.due_at <= NO_CLOCK).order_by(*QUEUE).limit(bindparam("limit"))
+#: Each walks a part of the index that the queue is read from, and no row.
+_COUNTS = select(
+    _counted().label("open"),
+    _counted(incidents.c.due_at <= bindparam("now")).label("overdue"),
+    _counted(incidents.c.due_at > bindparam("now"), incidents.c.due_at <= bindparam("soon")).label("due_soon"),
+    _counted(incidents.c.needs_person == 1).label("needs_person"),
 )
 
 
@@ -61,18 +61,11 @@ class StorePages:
 
     def open_records(self, limit: int, now: datetime) -> Queue:
         """The open records, the next clock first; those without one last."""
-        instant, soon = to_micros(now), to_micros(now + _HOUR)
+        instants = {"now": to_micros(now), "soon": to_micros(now + _HOUR)}
         with self._store.reading() as connection:
-            clocks = connection.execute(_CLOCKS).all()
-            due = sorted(clocks, key=lambda one: (one[3] is None, one[3] or 0, one[1], one[0]))
-            shown = _show(connection, [number for number, *_ in due[:limit]])
-        return Queue(
-            shown=shown,
-            open=len(clocks),
-            overdue=sum(due_at is not None and due_at <= instant for *_, due_at in clocks),
-            due_soon=sum(due_at is not None and instant < due_at <= soon for *_, due_at in clocks),
-            needs_person=sum(bool(needs) for _, _, needs, _ in clocks),
-        )
+            shown = _show(connection, list(connection.execute(_QUEUE, {"limit": limit}).scalars()))
+            counts = connection.execute(_COUNTS, instants).one()
+        return Queue(shown, counts.open, counts.overdue, counts.due_soon, counts.needs_person)
 
     def asked(self, token: str, now: datetime) -> Asked | None:
         """What a link asks; None when it is not good (any more)."""

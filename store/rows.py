@@ -19,6 +19,7 @@ from incidents.incident import Incident
 from incidents.targets import Target
 from incidents.timeline import Sealed
 from kit.instants import from_micros, to_micros
+from store.tables.incidents import CLOSED, NO_CLOCK, RESOLVED
 
 Values = tuple[Any, ...]
 
@@ -41,9 +42,10 @@ def instant(value: int | None) -> datetime | None:
 
 
 def incident_row(
-    incident: Incident, *, number: int, version: int, updated_at: datetime, head: tuple[int, bytes]
-) -> Values:
-    """An incident as it is saved under a number and a version, with the end of its chain."""
+    incident: Incident, *, number: int, version: int, updated_at: datetime, head: tuple[int, bytes],
+    due_at: datetime | None = None,
+) -> Values:  # fmt: skip
+    """An incident as it is saved under a number and a version, with the end of its chain and its next clock."""
     return (
         incident.id, number, incident.kind, incident.type, incident.title, incident.state, incident.team,
         incident.assignee, incident.service, incident.category, int(incident.confidential), incident.retention_class,
@@ -53,7 +55,15 @@ def incident_row(
         incident.mailbox, incident.last_message_id, incident.resource, incident.url, document(dict(incident.labels)),
         incident.group_key, micros(incident.acknowledged_at), incident.acknowledged_by, micros(incident.restored_at),
         micros(incident.resolved_at), incident.resolution, incident.firing, incident.reopens, *head,
+        _place(incident, due_at),
     )  # fmt: skip
+
+
+def _place(incident: Incident, due_at: datetime | None) -> int:
+    """Where an incident stands in the queue."""
+    if incident.is_open:
+        return NO_CLOCK if due_at is None else to_micros(due_at)
+    return RESOLVED if incident.closed_at is None else CLOSED
 
 
 def incident_of(row: Row[Any]) -> Incident:

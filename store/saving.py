@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from desk.clocks import earliest_due
 from desk.working import Working
 from incidents.effects import Outgoing
 from incidents.incident import Incident
@@ -116,7 +117,10 @@ def _save_incidents(connection: Connection, working: Working) -> None:
 
 def _row(working: Working, incident: Incident, *, number: int, version: int) -> Row:
     head = working.heads.get(incident.id, (0, FIRST_PREV))
-    return incident_row(incident, number=number, version=version, updated_at=working.now, head=head)
+    due_at = earliest_due(working.targets[incident.id])
+    return incident_row(
+        incident, number=number, version=version, updated_at=working.now, head=head, due_at=due_at
+    )  # fmt: skip
 
 
 def _save_people(connection: Connection, working: Working) -> None:

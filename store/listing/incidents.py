@@ -19,14 +19,15 @@ from kit.instants import from_micros
 from store.listing.pages import Page, page_of, read_cursor
 from store.listing.people import people_by_id
 from store.rows import assessment_of, incident_of, instant, target_of
-from store.tables.incidents import assessments, incidents
+from store.tables.incidents import CLOSED, NO_CLOCK, QUEUE, RESOLVED, assessments, incidents
 from store.tables.links import links
 from store.tables.people import participants
 from store.tables.signals import fold_keys, signals
 from store.tables.targets import targets
 
-#: Where a record without a running promise stands: after all that have one.
-_NEVER = 2**62
+#: Where in the queue records of a state stand, from and to; of any other: where open ones do.
+_PLACES = {"resolved": (RESOLVED, RESOLVED), "closed": (CLOSED, CLOSED)}
+_OPEN = (0, NO_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +95,25 @@ def list_incidents(
     """The queue: what has to happen first stands first, then by priority, then the newest."""
     place = None if cursor is None else read_cursor(cursor, (int, str, int))
     rows = connection.execute(_queue(wanted, place).limit(limit + 1)).all()
-    kept, after = page_of(rows, limit, lambda row: (row.due, row.priority, row.id))
+    kept, after = page_of(rows, limit, lambda row: (row.due_at, row.priority, row.id))
     return Page(_lines(connection, kept), after)
 
 
 def _queue(wanted: Wanted, place: Sequence[Any] | None) -> Select[Any]:
-    promise = and_(
-        targets.c.subject == incidents.c.id, targets.c.state == "running", targets.c.name.like("sla.%")
-    )
-    due = select(func.min(targets.c.due_at)).where(promise).scalar_subquery()
-    query = select(incidents, func.coalesce(due, _NEVER).label("due"))
-    if set(wanted.states) <= set(OPEN_STATES) and wanted.states:
-        query = query.where(incidents.c.closed_at.is_(None))
+    query = select(incidents).order_by(*QUEUE)
     if wanted.states:
+        places = [_PLACES.get(state, _OPEN) for state in wanted.states]
+        query = query.where(incidents.c.due_at >= min(places)[0], incidents.c.due_at <= max(places)[1])
         query = query.where(incidents.c.state.in_(wanted.states))
     if wanted.team is not None:
         query = query.where(incidents.c.team == wanted.team)
     if wanted.priority is not None:
         query = query.where(incidents.c.priority == wanted.priority)
-    queue = query.subquery()
-    ordered = select(queue).order_by(queue.c.due, queue.c.priority, queue.c.id.desc())
     if place is None:
-        return ordered
+        return query
     due_at, priority, number = place
-    after = or_(queue.c.priority > priority, and_(queue.c.priority == priority, queue.c.id < number))
-    return ordered.where(or_(queue.c.due > due_at, and_(queue.c.due == due_at, after)))
+    after = or_(incidents.c.priority > priority, and_(incidents.c.priority == priority, incidents.c.id < number))
+    return query.where(incidents.c.due_at >= due_at, or_(incidents.c.due_at > due_at, after))
 
 
 def find_incident(connection: Connection, number: int) -> Incident | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, Table, text
+from sqlalchemy import Index, Table
 
 from store.columns import METADATA, document, ident, instant, raw, small, whole, word
+
+#: Where a record stands that no clock runs for: after all instants, open ones first, resolved next, closed ones last.
+NO_CLOCK, RESOLVED, CLOSED = 2**62, 2**62 + 1, 2**62 + 2
 
 incidents = Table(
     "incidents",
@@ -51,11 +54,12 @@ incidents = Table(
     whole("reopens"),
     whole("head_seq"),
     raw("head_hash"),
+    instant("due_at", server_default=str(CLOSED)),  # the next clock: the earliest running promise, or as above
 )
-Index(
-    "ix_incidents_open", incidents.c.state, incidents.c.priority, incidents.c.id,
-    sqlite_where=text("closed_at IS NULL"), postgresql_where=text("closed_at IS NULL"),
-)
+#: What has to happen first stands first, then by priority, then the newest.
+QUEUE = (incidents.c.due_at, incidents.c.priority, incidents.c.id.desc())
+#: In the order of the list; behind it all that lists choose and count by, so that they look at no row in vain.
+Index("ix_incidents_queue", *QUEUE, incidents.c.state, incidents.c.team, incidents.c.needs_person)
 
 assessments = Table(
     "assessments",

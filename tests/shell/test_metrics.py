@@ -16,7 +16,7 @@ from daemon.series import OTHER, SERIES
 from kit.instants import to_micros
 from store.bulk import insert_rows
 from store.engine import Store
-from store.tables.incidents import incidents
+from store.tables.incidents import CLOSED, incidents
 from store.tables.outbox import outbox
 from store.tables.receipts import receipts
 from store.tables.targets import targets
@@ -170,6 +170,7 @@ def _incident(number: int, state: str, at: int) -> dict[str, object]:
         "closed_at": at if state == "closed" else None, "version": 1, "hold_count": 0, "priority": "P2",
         "severity": "sev2", "needs_person": 0, "impact": "high", "urgency": "high", "tier": 1, "source": "prometheus",
         "labels": "{}", "firing": 1, "reopens": 0, "head_seq": 1, "head_hash": b"x",
+        "due_at": CLOSED if state == "closed" else at,
     }  # fmt: skip
 
 
