@@ -43,7 +43,7 @@ from store.errors import LeaseLost, StoreError
 from store.loading import load_budgets, load_keys, load_people, load_records
 from store.receipts import load_bodies
 from store.saving import save
-from store.write import in_turns
+from store.write import Saved, in_turns
 
 LEASE = timedelta(seconds=60)
 #: Receipts of one turn, and the bytes of their bodies, which stand in memory together.
@@ -54,7 +54,21 @@ MOST_ATTEMPTS = 3
 MOST_COLLISIONS = 8
 #: Not fewer, for where each flush to the disk is slow, smaller batches only make more of them.
 _LEAST_BATCH, _FIRST_BATCH, _MOST_BATCH = 64, 64, 4096
-_QUICK, _SLOW = 0.010, 0.020  # seconds that a save held the lock
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How a batch adapts: it grows after a save that took less than ``quick`` seconds, halves beyond ``slow``."""
+
+    quick: float
+    slow: float
+    growth: float
+
+
+#: On SQLite all writers wait for a save. On PostgreSQL hardly anybody does, and a turn costs some seventy round trips
+#: however few its items are; but two workers may touch the same records, the more likely the longer their turns are,
+#: so these grow slowly.
+_PACES = {"sqlite": _Pace(0.010, 0.020, 2), "postgresql": _Pace(0.050, 0.500, 1.125)}
 
 
 class MailParser(Protocol):
@@ -97,11 +111,12 @@ class Round:
 
 
 class Inbox:
-    """The rounds of one worker. Its batch adapts: a save should hold the lock for 10 to 20 ms."""
+    """The rounds of one worker. Its batch adapts to how long a save takes."""
 
     def __init__(self, store: Store, *, ids: Ids, parser: MailParser, owner: str, stages: Stages) -> None:
         self._store, self._ids, self._parser, self._owner, self._stages = store, ids, parser, owner, stages
         self._batch = _FIRST_BATCH
+        self._pace = _PACES[store.kind]
         self._stranded: list[int] = []
 
     def round(self, desk: Desk, now: datetime) -> Round:
@@ -220,7 +235,7 @@ class Inbox:
 
         with self._stages.rest("commit"):
             saved = in_turns(self._store, attempts=MOST_COLLISIONS, take=take_turn)
-        self._adapt(saved.held_seconds, sum(len(arrival.items) for arrival in arrivals))
+        self._adapt(saved, sum(len(arrival.items) for arrival in arrivals))
         working = saved.value
         worked.update(_counts(working, worked))
         done.receipts += len(last)
@@ -245,12 +260,12 @@ class Inbox:
             load_budgets(connection, working)
         return working
 
-    def _adapt(self, held: float, items: int) -> None:
-        """A smaller batch after a slow save, a larger one after a quick one that was full."""
-        if held > _SLOW:
+    def _adapt(self, saved: Saved[Working], items: int) -> None:
+        """A smaller batch after a slow save or a collision, a larger one after a quick save that was full."""
+        if saved.held_seconds > self._pace.slow or saved.collisions:
             self._batch = max(self._batch // 2, _LEAST_BATCH)
-        elif held < _QUICK and items >= self._batch // 2:
-            self._batch = min(self._batch * 2, _MOST_BATCH)
+        elif saved.held_seconds < self._pace.quick and items >= self._batch // 2:
+            self._batch = min(int(self._batch * self._pace.growth), _MOST_BATCH)
 
     # ------------------------------------------------------------------ what can't be worked
 

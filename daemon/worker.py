@@ -39,6 +39,8 @@ from store.errors import StoreCorrupt, StoreError
 #: How often timers are looked at, and waiting mail that nobody told of.
 LOOK_EVERY = timedelta(seconds=1)
 CHECKPOINT_EVERY = timedelta(hours=1)
+#: Mails composed in one round: what the turn before it put in, and so many where others wait.
+COMPOSED_AT_ONCE = 100
 #: How long a worker sleeps when nothing wakes it, in seconds.
 _IDLE_SECONDS = 0.5
 _AWAY_SECONDS = 1.0
@@ -111,7 +113,7 @@ class Worker:
                 log.error("timer.failed", target=target.name, incident=target.subject, exc_info=error)
         if worked.told or report.timers or self._compose.due(now):
             with self._stages.timed("compose"):
-                self._compose_due(desk, report, now)
+                self._compose_due(desk, report, now, told=worked.told)
         if self._checkpoint.due(now):
             make_checkpoint(self._store, now)
         report.parser_restarts = self._parser.restarts - self._restarts
@@ -121,8 +123,9 @@ class Worker:
         report.stages = self._stages.drain()
         return report
 
-    def _compose_due(self, desk: Desk, report: Report, now: datetime) -> None:
-        made = compose_round(self._store, self._voice, desk.keyring, owner=self._owner, now=now)
+    def _compose_due(self, desk: Desk, report: Report, now: datetime, *, told: int) -> None:
+        limit = max(COMPOSED_AT_ONCE, told)  # else long turns would leave ever more mails to be made
+        made = compose_round(self._store, self._voice, desk.keyring, owner=self._owner, now=now, limit=limit)
         report.composed = made.ready
         if made.busy:
             self._compose.again()

@@ -15,12 +15,14 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from store.columns import METADATA
 from store.errors import wrapping
 
 Row = tuple[Any, ...]
 
 _ROWS_TOGETHER = 32  # a driver keeps 128 statements prepared
 _VALUES = re.compile(r"(?<=VALUES )(\([^)]*\))")
+_INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \(([^)]*)\)")
 _SQLITE = sqlite.dialect()
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -82,16 +84,19 @@ def write_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> i
 
 
 def add_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> int:
-    """The same for an insert of ``?`` values only, many rows by one statement where that is quicker.
+    """The same for an insert, many rows by one statement; for one that updates what is there, every key once.
 
     On SQLite a thread has to wait for its turn with the others of its process after each statement, which beside a
-    busy event loop costs more than the rows do.
+    busy event loop costs more than the rows do; on PostgreSQL each statement is a message and an answer.
     """
-    if connection.dialect.name != "sqlite":
-        return write_rows(connection, statement, rows)
+    if not rows:
+        return 0
     driver: Any = connection.connection.driver_connection
     added = 0
     with wrapping():
+        if connection.dialect.name != "sqlite":
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            return int(driver.execute(_insert_all(statement), columns).rowcount)
         for start in range(0, len(rows), _ROWS_TOGETHER):
             some = rows[start : start + _ROWS_TOGETHER]
             values = tuple(value for row in some for value in row)
@@ -99,11 +104,28 @@ def add_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> int
     return added
 
 
-@lru_cache(maxsize=2 * _ROWS_TOGETHER)
+@lru_cache(maxsize=8 * _ROWS_TOGETHER)
 def _insert_of(statement: str, count: int) -> str:
     """An insert of one row made one of ``count`` rows."""
     before, values, after = _VALUES.split(statement)
     return before + ", ".join([values] * count) + after
+
+
+@lru_cache(maxsize=16)
+def _insert_all(statement: str) -> str:
+    """An insert of one row made one of many, with an array for every question mark."""
+    found = _INSERT.match(statement)
+    if found is None:
+        raise ValueError(statement)
+    name, names, values = found[1], found[2].split(", "), found[3].split(", ")
+    columns = METADATA.tables[name].columns
+    given = [columns[column.strip('"')] for column, value in zip(names, values, strict=True) if value == "?"]
+    arrays = ", ".join(f"%b::{_type(column)}[]" for column in given)
+    places = [f"v{place}" for place in range(len(given))]
+    place = iter(places)
+    chosen = ", ".join(next(place) if value == "?" else value for value in values)
+    made = f"INSERT INTO {name} ({found[2]}) SELECT {chosen} FROM unnest({arrays}) AS new({', '.join(places)})"  # noqa: S608 - names and places only
+    return made + statement[found.end() :]
 
 
 def rows_with(connection: Connection, column: Column[str], values: Iterable[str]) -> list[Row]:

@@ -18,7 +18,7 @@ from incidents.incident import Incident
 from incidents.targets import Target
 from incidents.timeline import FIRST_PREV
 from kit.instants import to_micros
-from store.bulk import Row, insert_rows, update_rows, write_rows
+from store.bulk import Row, add_rows, insert_rows, update_rows, write_rows
 from store.counters import reserve
 from store.errors import Collision
 from store.rows import (
@@ -78,7 +78,7 @@ def save(connection: Connection, working: Working) -> None:
     insert_rows(connection, timeline_values, [values for _, values in chained])
     _save_targets(connection, working)
     _save_outbox(connection, working)
-    write_rows(connection, _KEEP_LINK, sorted(link_row(link) for link in working.links))
+    add_rows(connection, _KEEP_LINK, sorted(link_row(link) for link in working.links))
 
 
 def _save_keys(connection: Connection, working: Working) -> None:
@@ -127,7 +127,7 @@ def _save_people(connection: Connection, working: Working) -> None:
     new = sorted(working.new_people, key=lambda person: person.address or "")
     insert_rows(connection, people, [(one.id, one.handle, one.name, one.language, None, None) for one in new])
     insert_rows(connection, addresses, [(one.address, one.id, None, None, None) for one in new if one.address])
-    write_rows(connection, _KEEP_PARTICIPANT, sorted(participant_row(one) for one in working.new_participants))
+    add_rows(connection, _KEEP_PARTICIPANT, sorted(participant_row(one) for one in working.new_participants))
     now = to_micros(working.now)
     bounced = sorted(working.suppressed.items())
     write_rows(connection, _SUPPRESS, [(now, reason, *whose) for whose, reason in bounced])
@@ -156,7 +156,7 @@ def _save_outbox(connection: Connection, working: Working) -> None:
         connection, outbox, rows=grown, match=("id", "state"), add=("members",)
     ), len(grown))  # fmt: skip
     spent = [(*_budget_key(key.address, key.kind, key.hour), count) for key, count in working.spending.items()]
-    write_rows(connection, _SPEND, sorted(spent))
+    add_rows(connection, _SPEND, sorted(spent))
     reports = [
         (number, row, to_micros(working.now), "failed", dsn, reason) for number, row, dsn, reason in working.bounced
     ]

@@ -153,10 +153,11 @@ class Writable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Saved(Generic[T]):
-    """What a save gave, and how long it held the lock."""
+    """What a save gave, how long it held the lock, and how often another writer was first."""
 
     value: T
     held_seconds: float
+    collisions: int
 
 
 def in_turns(store: Writable, *, attempts: int, take: Callable[[], Callable[[Connection], T]]) -> Saved[T]:
@@ -170,7 +171,7 @@ def in_turns(store: Writable, *, attempts: int, take: Callable[[], Callable[[Con
         try:
             with writing as connection:
                 value = save(connection)
-            return Saved(value, writing.held_seconds)
+            return Saved(value, writing.held_seconds, attempts - 1 - left)
         except Collision:
             if not left:
                 raise

@@ -13,6 +13,7 @@ from kit.text import clean_text
 from store.bulk import add_rows, insert_rows, update_rows, write_rows
 from store.engine import Store
 from store.tables import METADATA
+from store.tables.outbox import budgets
 from store.tables.people import addresses, people
 
 _HOSTILE = clean_text("\x00\udc80 Zoë ☃ 🦊 \t\\N\\.\r\n\\t ' \" ; % %s ? :x {a,b} \u202e e\u0301 \x1b[31m \x7f")
@@ -103,3 +104,16 @@ def test_many_rows_of_one_insert_are_counted_but_for_those_that_were_there(store
         assert add_rows(connection, statement, []) == 0
         assert len(_people(connection)) == 100
         assert _people(connection)[7][1] == "there"
+
+
+def test_many_rows_of_one_insert_add_to_those_that_were_there(store: Store) -> None:
+    statement = (
+        "INSERT INTO budgets (address, kind, hour, count) VALUES (?, 'page', ?, ?)"
+        " ON CONFLICT (address, kind, hour) DO UPDATE SET count = budgets.count + excluded.count"
+    )
+    with store.writing() as connection:
+        insert_rows(connection, budgets, [("b@example.com", "page", 1, 5)])
+        rows = [(f"{name}@example.com", 1, 2) for name in ("a", "b", "c")]
+        assert add_rows(connection, statement, rows) == 3
+        counts = connection.execute(select(budgets.c.address, budgets.c["count"]).order_by(budgets.c.address))
+        assert [tuple(row) for row in counts] == [("a@example.com", 2), ("b@example.com", 7), ("c@example.com", 2)]

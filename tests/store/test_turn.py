@@ -217,6 +217,23 @@ def test_two_workers_that_open_the_same_incident_collide_and_one_folds(
     assert len(running.records()) == 1
 
 
+def test_the_turns_after_a_collision_are_half_as_long(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more a turn touches, the likelier another writer does, too; and all of it is taken again."""
+    running.post(payload(alert("A")))
+    saves, fails = inbox.save, [True]  # type: ignore[attr-defined]  # replaced for a moment
+
+    def races(connection: Any, working: Any) -> None:
+        if fails:
+            fails.clear()
+            raise Collision
+        saves(connection, working)
+
+    monkeypatch.setattr(inbox, "save", races)
+    running.inbox._batch = 256
+    running.work()
+    assert running.inbox._batch == 128
+
+
 def test_the_same_mail_by_two_envelopes_is_one_record(running: Any) -> None:
     """A4: a copy to another of our addresses is a duplicate that names the first."""
     body = mail("printer")
