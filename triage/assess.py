@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from incidents.assessment import LEVELS, Assessment, Decided
@@ -31,7 +32,9 @@ def assess(facts: Facts, *, hint: str | None, policy: Policy) -> Assessed:
     """
     try:
         judged = policy.judge(facts)
+        failed = False
     except Exception:  # noqa: BLE001 - a fault of the rules must not cost a record
+        failed = True
         judged = Judged({"service": Decided(policy.catch_all, _FAILED), "start_tier": Decided("1", _FAILED)}, None)
     fields: dict[str, Decided] = dict(judged.fields)
     if "service" not in fields:
@@ -46,6 +49,8 @@ def assess(facts: Facts, *, hint: str | None, policy: Policy) -> Assessed:
     severity, fields["severity"] = judge_severity(
         floor=judged.floor, hint=hint, priority=str(fields["priority"].value), table=policy.severity
     )
+    if failed:
+        severity = replace(severity, needs_person=True)
     if judged.floor is not None:
         fields["floor"] = judged.floor
     filled = _filled(facts, fields)
@@ -58,7 +63,7 @@ def _filled(facts: Facts, fields: Mapping[str, Decided]) -> Facts:
     category = fields.get("category")
     return Facts(
         facts.origin, facts.source, facts.at, facts.title, facts.text, facts.subject, facts.sender, facts.recipient,
-        facts.labels, facts.resource, fields["service"].value, facts.category if category is None else category.value,
+        facts.labels, facts.resource, fields["service"].value, None if category is None else category.value,
         fields["kind"].value, fields["impact"].value, fields["urgency"].value, fields["severity"].value,
         fields["priority"].value, None, facts.state,
     )  # fmt: skip

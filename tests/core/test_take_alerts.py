@@ -201,6 +201,7 @@ def test_a_fault_of_the_rules_costs_no_record(
     opened.lay(alert(labels=CRITICAL))
     record = opened.only()
     assert (record.priority, record.service, record.team) == ("P3", "everything else", "service-desk")
+    assert record.needs_person
     ((_, _, assessment),) = opened.working.assessments
     assert "failed" in assessment.fields["service"].reason
 
