@@ -11,6 +11,8 @@ import socket
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 
+from kit.hosts import is_loopback
+
 #: The names that `FileDescriptorName=` may give.
 DOORS = ("http", "metrics", "smtp", "lmtp")
 _FIRST_FD = 3
@@ -54,7 +56,7 @@ def close_all(given: Given) -> None:
 
 def loopback(sockets: Iterable[socket.socket]) -> bool:
     """Whether only this machine reaches all of them."""
-    return all(one.family == socket.AF_UNIX or _is_loopback(one.getsockname()[0]) for one in sockets)
+    return all(one.family == socket.AF_UNIX or is_loopback(one.getsockname()[0]) for one in sockets)
 
 
 def place_of(one: socket.socket) -> str:
@@ -91,7 +93,3 @@ def _listening(fd: int, name: str) -> socket.socket:
             os.close(fd)
         raise BadSockets(f"The socket for {name} cannot be used: {error.strerror}.") from error
     return taken
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "::1" or host.startswith("127.")

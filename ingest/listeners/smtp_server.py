@@ -7,12 +7,12 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from desk.receive import Kept, Receipt
+from desk.receive import Keep
 from ingest.listeners.bounds import Meter, Room
 from ingest.listeners.lmtp import LmtpSession
 from ingest.listeners.smtp import Session
@@ -20,10 +20,9 @@ from ingest.listeners.smtp_session import Conversation
 from ingest.listeners.smtp_settings import Desk, SmtpSettings, Tls
 from ingest.listeners.smtp_users import knows, read_users
 from ingest.listeners.sockets import bind, bind_unix
+from kit.hosts import source_of
 
 _LOG = logging.getLogger(__name__)
-
-Keep = Callable[[Receipt], Awaitable[Kept]]
 
 
 class SmtpServer:
@@ -65,7 +64,7 @@ class SmtpServer:
 
     def admit(self, session: Conversation) -> str | None:
         """None for a session that may go on, else the reply that ends it."""
-        source = session.peer
+        source = source_of(session.peer)
         if self.draining or not self._ready():
             return "421 4.3.2 the desk can't take mail now, try again later"
         if len(self._sessions) >= self.settings.max_connections:
@@ -84,9 +83,10 @@ class SmtpServer:
         if session not in self._sessions:
             return
         self._sessions.remove(session)
-        self._per_source[session.peer] -= 1
-        if not self._per_source[session.peer]:
-            del self._per_source[session.peer]
+        source = source_of(session.peer)
+        self._per_source[source] -= 1
+        if not self._per_source[source]:
+            del self._per_source[source]
         if not self._sessions:
             self._empty.set()
 

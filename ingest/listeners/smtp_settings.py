@@ -44,7 +44,7 @@ class SmtpSettings:
     max_connections: int = 250
     """Open connections in all: with 20 a source, a dozen sources at their worst."""
     max_connections_per_source: int = 20
-    """Open connections of one IP address (of a Unix socket: no limit), as large senders use at most."""
+    """Open connections of one IPv4 address or IPv6 /64 (of a Unix socket: no limit), as large senders use at most."""
     memory: int = 256 * MIB
     """Bytes of mails being received, all connections together; beyond it senders are told to come back."""
     idle: timedelta = timedelta(minutes=5)

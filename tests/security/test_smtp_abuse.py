@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import psutil
 import pytest
@@ -28,6 +28,7 @@ from ingest.listeners.smtp_settings import Tls
 from ingest.listeners.smtp_users import hash_password
 
 if TYPE_CHECKING:
+    from ingest.listeners.smtp import Session
     from tests.conftest import MailDoor
 
 OpenDoor = Callable[..., "MailDoor"]
@@ -229,6 +230,25 @@ def test_idle_connections_of_one_source_leave_room_for_others(open_mail_door: Op
     wait_until(lambda: not door.server._sessions)
     with door.talk("127.0.0.2") as talk:
         assert talk.reply().startswith("220"), "who has left counts no more"
+
+
+class _Peer:
+    """As much of a connection as it takes to be let in: the address that it comes from."""
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+
+
+def test_a_source_with_ipv6_is_its_whole_network(open_mail_door: OpenDoor) -> None:
+    """Whoever has one address of a /64 has all of them, and could take every connection."""
+    server = open_mail_door(max_connections_per_source=2).server
+    peers = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "::ffff:192.0.2.1"]
+    sessions = [cast("Session", _Peer(peer)) for peer in peers]
+    assert [server.admit(session) is None for session in sessions] == [True, True, False, True, True]
+    for session in sessions:
+        server.leave(session)
+    assert not server._sessions
+    assert not server._per_source
 
 
 def test_silence_and_slow_mails_end(open_mail_door: OpenDoor) -> None:
