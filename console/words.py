@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+from kit.durations import tell_duration
+
+_MINUTE = timedelta(minutes=1)
 _STATES = {
     "new": "New",
     "working": "Working",
@@ -35,23 +37,12 @@ def target_word(name: str) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A length of time with at most two units.
+    """A length of time, and what is too short for the clock.
 
-    >>> span(timedelta(minutes=8)), span(timedelta(hours=2, minutes=10)), span(timedelta(days=1, hours=2))
-    ('8 min', '2 h 10', '1 d 2 h')
-    >>> span(timedelta(seconds=20)), span(timedelta(hours=3)), span(timedelta(days=2))
-    ('under 1 min', '3 h', '2 d')
+    >>> span(timedelta(seconds=20)), span(timedelta(hours=2, minutes=10))
+    ('under 1 min', '2 h 10')
     """
-    seconds = int(length.total_seconds())
-    if seconds < _MINUTE:
-        return "under 1 min"
-    if seconds < _HOUR:
-        return f"{seconds // _MINUTE} min"
-    if seconds < _DAY:
-        hours, minutes = divmod(seconds // _MINUTE, 60)
-        return f"{hours} h {minutes:02}" if minutes else f"{hours} h"
-    days, hours = divmod(seconds // _HOUR, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+    return "under 1 min" if length < _MINUTE else tell_duration(length)
 
 
 def when(instant: datetime, now: datetime, zone: tzinfo) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from desk.errors import DeskError
 
 _FIELD = re.compile(rb"^(message-id|date|from)[ \t]*:", re.IGNORECASE)
 
@@ -37,15 +39,15 @@ class Kept:
     repeated: bool
 
 
-class NotKept(Exception):
+class NotKept(DeskError):
     """The receipt could not be kept now; the sender should try again."""
 
     code = "store.unavailable"
     permanent = False
 
 
-#: How a listener has a receipt kept: awaited it gives `Kept` after the commit, or raises `NotKept`.
-Keep = Callable[[Receipt], "Any"]
+#: How a listener has a receipt kept; the answer comes after the commit. Raises `NotKept`.
+Keep = Callable[[Receipt], Awaitable[Kept]]
 
 
 def mail_receipt_key(body: bytes, desk_addresses: Iterable[str]) -> bytes | None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from incidents.incident import Incident
 from incidents.person import Person
 
+#: The line that mails to people who asked begin with: what stands below it in an answer is ours.
+REPLY_MARKER = "-- reply above this line --"
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -6,8 +6,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-#: The line that our own mails begin with; everything below it is ours. Clients may put their own marks around it.
-MARKER = "-- reply above this line --"
+from incidents.story import REPLY_MARKER
 
 LINES_MAX = 20_000
 _ATTRIBUTION_LINES = 4
@@ -86,7 +85,7 @@ def _end_of_new(lines: list[str], end: int) -> int:
 
 def _separates(line: str) -> bool:
     """Whether a line parts a reply from the rest. A quoted one does not: an answer may stand below it."""
-    return not _is_quoted(line) and (MARKER in line or _SEPARATOR.fullmatch(line[:200]) is not None)
+    return not _is_quoted(line) and (REPLY_MARKER in line or _SEPARATOR.fullmatch(line[:200]) is not None)
 
 
 def _introduces_rest(lines: list[str], place: int) -> bool:

@@ -26,8 +26,8 @@ def tell_duration(span: timedelta) -> str:
 
     >>> tell_duration(timedelta(minutes=130))
     '2 h 10'
-    >>> tell_duration(timedelta(days=1, hours=2, minutes=5))
-    '1 d 2 h'
+    >>> tell_duration(timedelta(days=1, hours=2, minutes=5)), tell_duration(timedelta(days=2))
+    ('1 d 2 h', '2 d')
     """
     minutes = int(span.total_seconds() // 60)
     if minutes < 60:  # noqa: PLR2004 - minutes in an hour

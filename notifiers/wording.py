@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 
 from incidents.effects import NoticeKind, Outgoing
 from incidents.incident import Incident, Kind
-from incidents.story import Story
+from incidents.story import REPLY_MARKER, Story
+from kit.durations import tell_duration
 from kit.instants import parse_instant
 from kit.text import clean_text, header_text
 from kit.tokens import Keyring, Purpose, Token
 from notifiers.voice import Voice
 
-#: What the format of incoming mail recognises as the end of a reply.
-REPLY_MARKER = "-- reply above this line --"
 #: Characters of a person's text in one mail: five times as many bytes at worst, once they are HTML.
 TEXT_LIMIT = 40_000
 ACKNOWLEDGE_FOR = timedelta(days=14)
 PAGES_SHOWN = 50
 _DELAYED_AFTER = timedelta(minutes=15)
+_NO_TIME = timedelta()
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _GAP = re.compile(r"\n[ \t]*\n\s*")
 _URL = re.compile(r"https?://[\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]{1,2000}")
@@ -153,9 +153,9 @@ def _deadline(telling: Telling) -> dict[str, Any]:
     breached = bool(facts.get("breached")) or (due_at is not None and due_at < telling.now)
     first = f"{what} is due"
     if due_at is not None and breached:
-        first = f"{_span(telling.now - due_at)} over: {what} was due at {telling.clock(due_at)}"
+        first = f"{tell_duration(max(telling.now - due_at, _NO_TIME))} over: {what} was due at {telling.clock(due_at)}"
     elif due_at is not None:
-        first = f"{what} due by {telling.clock(due_at)}, in {_span(due_at - telling.now)}"
+        first = f"{what} due by {telling.clock(due_at)}, in {tell_duration(due_at - telling.now)}"
     unseen = incident is not None and incident.acknowledged_at is None
     return {
         "first": first[:1].upper() + first[1:], "breached": breached,
@@ -237,15 +237,6 @@ def _place(incident: Incident | None) -> list[Row]:
 def _source_url(incident: Incident | None) -> str | None:
     url = incident.url if incident else None
     return url if url and _URL.fullmatch(url) else None
-
-
-def _span(length: timedelta) -> str:
-    """A length of time as clocks on the console write it: ``8 min``, ``2 h 10``, ``1 d 2 h``."""
-    minutes = max(length // timedelta(minutes=1), 0)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 24:  # noqa: PLR2004 - hours of a day
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes:02}" if hours else f"{minutes} min"
 
 
 def _last(name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from desk.receive import Kept, NotKept, Receipt, mail_receipt_key
+from desk.receive import NotKept, Receipt, mail_receipt_key
 from ingest.listeners.smtp_auth import Rejected, ask_credentials
 from ingest.listeners.smtp_data import DataReader, has_bare_line_ends
 from ingest.listeners.smtp_paths import fault_of_mail, read_path
@@ -207,7 +207,7 @@ class Session(Conversation):
         if has_bare_line_ends(body):
             self.server.meter.count("limit_total", kind="bare_newline")
         try:
-            kept: Kept = await self.server.keep(await self._receipt(body))
+            kept = await self.server.keep(await self._receipt(body))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not the mail's fault, and a 5xx would bounce it
             if not isinstance(error, NotKept):
                 self.server.report(error)

@@ -22,14 +22,14 @@ from incidents.effects import NoticeKind, Outgoing
 from incidents.incident import Incident
 from incidents.person import Person
 from incidents.signal import Mailbox
-from incidents.story import Page, Story
+from incidents.story import REPLY_MARKER, Page, Story
 from kit.text import header_text
 from kit.tokens import Keyring, Purpose
 from notifiers.compose import INSTANCE_HEADER, compose
 from notifiers.errors import TooLong, Unaddressable
 from notifiers.render import OUTPUT_CAP, render
 from notifiers.voice import Voice
-from notifiers.wording import REPLY_MARKER, TEXT_LIMIT
+from notifiers.wording import TEXT_LIMIT
 
 NOW = datetime(2026, 11, 24, 9, 7, tzinfo=UTC)
 GOLDEN = Path(__file__).parents[1] / "samples" / "outgoing"

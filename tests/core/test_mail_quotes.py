@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incidents.signal import Mail
+from incidents.story import REPLY_MARKER
 from ingest.formats.mail import parse
-from ingest.quotes import MARKER, Split, split_reply
-from notifiers.wording import REPLY_MARKER
+from ingest.quotes import Split, split_reply
 
 QUOTE = "> Which tray do you use?\n> Since when?"
 HEADERS = "From: Example IT\nSent: Monday, 23 November 2026\nTo: Ana Example\nSubject: Printer"
@@ -25,10 +25,6 @@ def html_reply(html: str, *, subject: str = "Re: Printer", plain: str | None = N
             f"{plain}\n--x\nContent-Type: text/html; charset=utf-8\n\n{html}\n--x--\n"
         )
     return parse(body.encode(), {"to": ["support@example.com"]})
-
-
-def test_the_marker_is_the_one_that_our_mails_carry() -> None:
-    assert MARKER == REPLY_MARKER
 
 
 @pytest.mark.parametrize(
@@ -64,7 +60,7 @@ def test_an_attribution_in_any_language_goes_with_its_quote(attribution: str, qu
         "-------- Ursprüngliche Nachricht --------",
         "------------------ 原始邮件 ------------------",
         "-------- Αρχικό μήνυμα --------",
-        MARKER,
+        REPLY_MARKER,
         HEADERS,
         f"________________________________\n{HEADERS}",
         "*From:* Example IT\n*Date:* Monday\n*To:* Ana Example",
@@ -95,7 +91,7 @@ def test_a_sentence_is_no_attribution(text: str) -> None:
 
 def test_an_answer_below_the_quote_survives() -> None:
     """A46: bottom-posting, also below the quote of our own mail."""
-    text = f"On 23.11.2026 Example IT wrote:\n> {MARKER}\n{QUOTE}\n\nThe second one.\n\n-- \nAna"
+    text = f"On 23.11.2026 Example IT wrote:\n> {REPLY_MARKER}\n{QUOTE}\n\nThe second one.\n\n-- \nAna"
     assert split_reply(text).new_text == "The second one."
 
 
@@ -105,7 +101,9 @@ def test_answers_between_quotes_keep_the_quotes_they_answer() -> None:
     assert split_reply(text) == Split(text, "")
 
 
-@pytest.mark.parametrize("text", [QUOTE, f"On 23.11.2026 Example IT wrote:\n{QUOTE}", MARKER, HEADERS, "", "\n\n"])
+@pytest.mark.parametrize(
+    "text", [QUOTE, f"On 23.11.2026 Example IT wrote:\n{QUOTE}", REPLY_MARKER, HEADERS, "", "\n\n"]
+)
 def test_when_nothing_is_left_everything_is_kept(text: str) -> None:
     """A44."""
     assert split_reply(text) == Split(text.strip(), "")
@@ -118,7 +116,13 @@ def test_signatures_end_a_reply() -> None:
     assert split_reply("Sent from my iPhone").new_text == "Sent from my iPhone"
 
 
-@given(st.lists(st.sampled_from(["text", "> q", "", MARKER, "On 1.1.2026 A wrote:", "wrote:", "-- ", HEADERS, ">> q"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["text", "> q", "", REPLY_MARKER, "On 1.1.2026 A wrote:", "wrote:", "-- ", HEADERS, ">> q"]
+        )
+    )
+)
 def test_nothing_that_a_person_wrote_on_top_is_lost(lines: list[str]) -> None:
     """A44: the first line of one's own stays, and the two parts hold no more than the text."""
     text = "\n".join(["mine", *lines])
