@@ -39,6 +39,10 @@ Index(
     "ix_receipts_quarantined", receipts.c.id,
     sqlite_where=text("state = 'quarantined'"), postgresql_where=text("state = 'quarantined'"),
 )
+Index(
+    "ix_receipts_discarded", receipts.c.id,
+    sqlite_where=text("state = 'discarded'"), postgresql_where=text("state = 'discarded'"),
+)
 
 contents = Table(
     "contents",

@@ -26,6 +26,12 @@ Index(
     "ix_signals_incident", signals.c.incident,
     sqlite_where=text("incident IS NOT NULL"), postgresql_where=text("incident IS NOT NULL"),
 )
+#: Among the many that opened or changed a record, those that did not.
+Index(
+    "ix_signals_rare", signals.c.disposition, signals.c.receipt, signals.c.id,
+    sqlite_where=text("disposition <> 'opened' AND disposition <> 'folded'"),
+    postgresql_where=text("disposition <> 'opened' AND disposition <> 'folded'"),
+)
 
 fold_keys = Table(
     "fold_keys",
