@@ -28,6 +28,8 @@ class HttpBounds:
     """How long one request may take to arrive, headers and body, and a new connection to send its first."""
     idle: timedelta = timedelta(seconds=75)
     """How long a connection may stand idle between requests: longer than Prometheus and its like pause."""
+    unread_for: timedelta = timedelta(seconds=30)
+    """How long an answer may wait for its client to read on; a slow line takes a part of it in less."""
     connections: int = 2_000
     """Open connections in all."""
     drain: timedelta = timedelta(seconds=20)
@@ -35,11 +37,14 @@ class HttpBounds:
 
 
 class Gathering(asyncio.Transport):
-    """What is written in one round of the loop leaves by one system call: the head of an answer with its body."""
+    """What is written in one round of the loop leaves by one system call: the head of an answer with its body.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    Closed, it waits ``unread_for`` seconds for what was not read.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, unread_for: float) -> None:
         super().__init__()
-        self._transport, self._loop = transport, loop
+        self._transport, self._loop, self._unread_for = transport, loop, unread_for
         self._parts: list[bytes] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -57,6 +62,12 @@ class Gathering(asyncio.Transport):
         """Send what is left, then close."""
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(self._unread_for, self._transport.abort)
+
+    def abort(self) -> None:
+        """Close at once, whatever was not read."""
+        self._transport.abort()
 
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
@@ -84,10 +95,11 @@ class Protocol(HttpToolsProtocol):
         self._loose = 0  # bytes of this request that are no body
         self._whole = True
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the parent has it
         """Wait for the first request, not for ever."""
-        super().connection_made(Gathering(transport, self.loop))
+        super().connection_made(Gathering(transport, self.loop, self._bounds.unread_for.total_seconds()))
         if len(self.connections) > self._bounds.connections:
             self._meter.count("limit_total", kind="http_connections")
             self._refuse(Problem(503, "busy", "Too many connections now; send it again.", retry=True))
@@ -97,6 +109,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_timer()
+        self._read_on()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -138,6 +151,24 @@ class Protocol(HttpToolsProtocol):
         """The bytes are no HTTP."""
         self._meter.count("limit_total", kind="http_malformed")
         self._refuse(Problem(400, "malformed", "This is no valid HTTP request."))
+
+    def pause_writing(self) -> None:
+        """The client does not read: it is waited for, and not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self._bounds.unread_for.total_seconds(), self._give_up)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        self._read_on()
+        super().resume_writing()
+
+    def _read_on(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def _give_up(self) -> None:
+        self._meter.count("limit_total", kind="http_unread")
+        self.transport.abort()
 
     def _too_slow(self) -> None:
         self._meter.count("limit_total", kind="http_slow")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from ingest.listeners.http_server import HttpBounds
+from ingest.listeners.http_server import Gathering, HttpBounds, HttpServer
 
 if TYPE_CHECKING:
     from tests.conftest import WebDoor
@@ -357,6 +359,63 @@ def test_connections_are_bounded(open_web_door: OpenDoor) -> None:
         answer = last.rest()
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: " in answer.lower()
+
+
+async def _much(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - the shape of an application
+    """More than all buffers on the way hold."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"x" * 30_000_000})
+
+
+async def _ask_and_never_read(meter: Any) -> None:
+    """Until the server has let the client go."""
+    server = HttpServer(_much, meter=meter, bounds=HttpBounds(unread_for=timedelta(seconds=0.2)))
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as client:
+        listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        await server.start([listening])
+        client.connect(listening.getsockname())
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(10):
+            while not meter.seen or server._server.server_state.connections:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+        await server.close()
+
+
+def test_who_never_reads_the_answer_is_let_go(web_door: WebDoor) -> None:
+    """It would hold a connection, and its answer in memory, for ever."""
+    asyncio.run(_ask_and_never_read(web_door.counts))
+    assert web_door.counts.seen == {"limit_total http_unread": 1}
+
+
+class _Full(asyncio.Transport):
+    """A transport whose last bytes nobody reads."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        return 10
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def _close_unread() -> None:
+    transport = _Full()
+    Gathering(transport, asyncio.get_running_loop(), 0.01).close()
+    assert (transport.closed, transport.aborted.is_set()) == (True, False)
+    await asyncio.wait_for(transport.aborted.wait(), 10)
+
+
+def test_a_closed_connection_waits_for_its_reader_only_so_long() -> None:
+    """Closing sends what is left first; a client that never reads it would keep it open."""
+    asyncio.run(_close_unread())
 
 
 # ---------------------------------------------------------------------- 57, 58: who
