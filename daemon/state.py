@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class AlreadyRuns(Exception):
-    """Another daemon works on this state folder."""
+    """Another daemon works on this state folder, or on this database."""
 
     code = "daemon.already_runs"
     permanent = False
@@ -66,11 +66,11 @@ class StateFolder:
 
 @contextmanager
 def alone_on(database: Path | None) -> Iterator[None]:
-    """Be the one daemon of a SQLite file, whatever the state folder; of a server, which many share, None.
+    """Be the one that works on a SQLite file, whatever the state folder: a daemon, or a command that must be alone.
 
-    Raises `AlreadyRuns`.
+    Of a server, which many share, None; where there is no folder yet, nobody works. Raises `AlreadyRuns`.
     """
-    if database is None:
+    if database is None or not database.parent.is_dir():
         yield
         return
     with _alone(database.with_name(f"{database.name}.pid"), of=database):
@@ -85,7 +85,7 @@ def _alone(path: Path, *, of: Path) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sentence = f"{of} is locked by pid {_pid_in(path)}: one daemon at a time works here."
+            sentence = f"{of} is locked by pid {_pid_in(path)}: one daemon at a time works here; stop that one first."
             raise AlreadyRuns(sentence) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

@@ -13,6 +13,8 @@ from daemon.commands.registering import DEFAULT_CONFIG, ConfigOption, add_comman
 from daemon.commands.storing import JsonOption, check_chain, read_config, refusing_store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from daemon.config import Config
     from store.copying import Copied
     from store.engine import Store
@@ -43,11 +45,11 @@ def copy(
 
 
 def _copy(config: Config, to: str) -> tuple[Copied, int]:
-    from daemon.state import StateFolder
+    from daemon.state import StateFolder, alone_on
     from store.copying import copy_store
-    from store.engine import open_store
+    from store.engine import open_store, sqlite_path
 
-    with StateFolder(config.state).locked():
+    with StateFolder(config.state).locked(), alone_on(sqlite_path(config.store)), alone_on(_other(config, to)):
         source = open_store(config.store)
         try:
             _refuse_while_alive(source)
@@ -60,6 +62,14 @@ def _copy(config: Config, to: str) -> tuple[Copied, int]:
         return copied, check_chain(target)
     finally:
         target.close()
+
+
+def _other(config: Config, to: str) -> Path | None:
+    """The file to copy to, where it is one and another."""
+    from store.engine import sqlite_path
+
+    path = sqlite_path(to)
+    return None if path == sqlite_path(config.store) else path
 
 
 def _refuse_while_alive(source: Store) -> None:

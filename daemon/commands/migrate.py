@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.commands.output import say
-from daemon.commands.refusals import CONFIGURATION, complain, complain_all
-from daemon.commands.registering import CORRUPT, DEFAULT_CONFIG, TRY_AGAIN, ConfigOption, add_command
+from daemon.commands.registering import DEFAULT_CONFIG, ConfigOption, add_command
+from daemon.commands.storing import read_config, refusing_store
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from store.errors import StoreError
 
 
 def migrate(
@@ -24,25 +23,16 @@ def migrate(
     """Bring the database to the schema that this version needs.
 
     One that was never there is made. When the state folder remembers one that is gone, nothing is made without
-    --create: it may be a disk that is not mounted. The daemon runs this by itself where it must.
+    --create: it may be a disk that is not mounted. The daemon runs this by itself where it must; while it works on an
+    SQLite file, nothing is done there.
     """
-    from daemon.config import load_config
-    from store.errors import StoreError
-
-    loaded = load_config(config)
-    if loaded.config is None:
-        complain_all(loaded.problems)
-        raise typer.Exit(CONFIGURATION)
-    try:
-        _migrate(loaded.config, create=create)
-    except StoreError as error:
-        complain(str(error))
-        raise typer.Exit(_status(error)) from error
+    with refusing_store():
+        _migrate(read_config(config), create=create)
 
 
 def _migrate(config: Config, *, create: bool) -> None:
-    from daemon.state import StateFolder
-    from store.engine import open_store
+    from daemon.state import StateFolder, alone_on
+    from store.engine import open_store, sqlite_path
     from store.errors import Missing
     from store.keys import load_instance
     from store.migrate import migrate as to_head
@@ -51,7 +41,8 @@ def _migrate(config: Config, *, create: bool) -> None:
     state = StateFolder(config.state)
     known = state.instance
     try:
-        to_head(config.store, create=create or known is None)
+        with alone_on(sqlite_path(config.store)):
+            to_head(config.store, create=create or known is None)
     except Missing as error:
         raise Missing(
             f"There is no database, but this desk had one (instance {known}). Mount its disk, or restore a backup; "
@@ -65,14 +56,6 @@ def _migrate(config: Config, *, create: bool) -> None:
         store.close()
     state.remember(instance.id)
     say(f"The database has schema {SCHEMA}; instance {instance.id}.")
-
-
-def _status(error: StoreError) -> int:
-    from store.errors import StoreCorrupt
-
-    if isinstance(error, StoreCorrupt):
-        return CORRUPT
-    return CONFIGURATION if error.permanent else TRY_AGAIN
 
 
 def register(app: typer.Typer) -> None:

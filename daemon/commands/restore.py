@@ -25,7 +25,7 @@ def restore(
         typer.Option(
             "--as-copy", show_default=False,
             help="Make another desk of it, with an id and keys of its own: links and replies of the original's mails "
-            "are refused.",
+            "are refused, and what the original has still to tell is left to it.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -47,18 +47,20 @@ def restore(
         f"Restored {copied.receipts} receipts, {copied.records} incidents and {entries} timeline entries; "
         f"instance {instance}."
     )
+    if as_copy:
+        say("What was still to be told is left to the desk that this is a copy of.")
     say("Deliveries are held: look at `triagectl outbox list`, then `triagectl outbox release`.")
 
 
 def _restore(config: Config, file: Path, *, as_copy: bool) -> tuple[Copied, str, int]:
     from daemon.clock import utc_now
-    from daemon.state import StateFolder
+    from daemon.state import StateFolder, alone_on
     from store.backup import restore_backup
-    from store.engine import open_store
+    from store.engine import open_store, sqlite_path
     from store.keys import load_instance
 
     state = StateFolder(config.state)
-    with state.locked():
+    with state.locked(), alone_on(sqlite_path(config.store)):
         with progress("Restore") as tell:
             copied = restore_backup(file, config.store, as_copy=as_copy, now=utc_now(), tell=tell)
         store = open_store(config.store)

@@ -31,12 +31,22 @@ def read_config(path: Path) -> Config:
 
 @contextmanager
 def refusing_store() -> Iterator[None]:
-    """The exit statuses of ``triaged`` for what the store refuses: 74 damaged, 75 try again, 78 the setting, else 1."""
+    """The exit statuses of ``triaged`` for what the store refuses: 74 damaged, 75 try again, 78 the setting, else 1.
+
+    A daemon that works on the store is 75, as for a second daemon.
+    """
+    from daemon.state import AlreadyRuns
     from store.errors import BadUrl, Foreign, Missing, SchemaMismatch, StoreCorrupt, StoreError
 
     with refusing():
         try:
             yield
+        except AlreadyRuns as error:
+            complain(str(error))
+            raise typer.Exit(TRY_AGAIN) from error
+        except PermissionError as error:
+            complain(f"{error.filename} can't be opened: run this as root, or as the user of the daemon")
+            raise typer.Exit(CONFIGURATION) from error
         except StoreError as error:
             complain(str(error))
             if isinstance(error, StoreCorrupt):
@@ -50,7 +60,7 @@ def check_chain(store: Store) -> int:
     """Entries of the timeline, once every hash was worked out again. Raises `Refused` where the chain is broken."""
     from store.audit import verify
 
-    with store.reading() as connection:
+    with store.reading(longest=None) as connection:
         verified = verify(connection)
     if verified.first_broken is not None:
         raise Refused(

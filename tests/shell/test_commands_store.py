@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from daemon.clock import utc_now
 from daemon.example import write_example
-from daemon.state import StateFolder
+from daemon.state import StateFolder, alone_on
 from store.nodes import beat
 from store.retention import retention_round
 
@@ -74,8 +75,24 @@ def test_a_daemon_that_runs_is_left_alone(shell: Any, words: list[str]) -> None:
     """Fault 99."""
     with StateFolder(shell.folder / "state").locked():
         result = shell.triaged(*words, "-c", str(shell.config))
-    assert result.exit_code == 1
+    assert result.exit_code == 75
     assert "is locked by pid" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["restore", "b.db"], ["copy", "--to", "sqlite:////tmp/x.db"], ["migrate"]])
+def test_a_daemon_of_another_state_folder_on_the_same_file_is_left_alone(shell: Any, words: list[str]) -> None:
+    """Fault 99. Its own configuration names the file, and a state folder that nobody knows."""
+    with alone_on(shell.folder / "state" / "triaged.db"):
+        result = shell.triaged(*words, "-c", str(shell.config))
+    assert result.exit_code == 75
+    assert f"triaged.db is locked by pid {os.getpid()}" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_nothing_is_copied_into_a_file_that_a_daemon_works_on(shell: Any, tmp_path: Path) -> None:
+    with alone_on(tmp_path / "x.db"):
+        result = shell.triaged("copy", "--to", f"sqlite:///{tmp_path}/x.db", "-c", str(shell.config))
+    assert (result.exit_code, "x.db is locked by pid" in result.stderr) == (75, True)
 
 
 def test_a_store_is_copied_to_the_other_kind(busy_shell: Any, empty_postgresql_url: str, tmp_path: Path) -> None:
