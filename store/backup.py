@@ -23,7 +23,7 @@ from sqlalchemy import StaticPool, create_engine
 from store.copying import Copied, Tell, copy_rows, copy_store, open_empty
 from store.engine import Store
 from store.errors import Foreign, SchemaMismatch, StoreCorrupt, StoreError, StoreFull, wrap_file, wrapping
-from store.holding import HoldReason, hold_deliveries
+from store.holding import HoldReason, hold_deliveries, leave_to_original
 from store.keys import load_instance, rename_instance
 from store.schema import APPLICATION_ID, check_schema
 from store.upkeep import check_pages
@@ -87,15 +87,16 @@ def restore_backup(path: Path, url: str, *, as_copy: bool, now: datetime, tell: 
     """Fill the empty database at ``url`` from a backup, and hold its deliveries.
 
     The desk is the same one, with its keys; ``as_copy`` gives it a new id and a new key, so that tokens of the
-    original are refused. Raises `WrongBackup` or `NotEmpty`.
+    original are refused, and leaves what is still to be told to the original. Raises `WrongBackup` or `NotEmpty`.
     """
     with (
         closing(open_backup(path)) as source, closing(open_empty(url)) as target,
-        source.reading() as rows, target.writing() as connection,
+        source.reading(longest=None) as rows, target.writing() as connection,
     ):  # fmt: skip
         copied = copy_rows(rows, connection, tell)
         if as_copy:
             rename_instance(connection, now)
+            leave_to_original(connection)
         hold_deliveries(connection, HoldReason.RESTORED, now)
         return copied
 

@@ -68,6 +68,22 @@ def hold_on_strange_host(connection: Connection, node: str, now: datetime) -> bo
     return hold_deliveries(connection, HoldReason.STRANGE_HOST, now).since == now
 
 
+def leave_to_original(connection: Connection) -> int:
+    """In a copy: what was still to be told is told by the desk that it is a copy of; how many these were.
+
+    Each has that desk's name and token in its Message-ID, and its links in the mail. What had been given up can't
+    be tried again here, for the same reason.
+    """
+    untold = update(outbox).where(outbox.c.state.in_(("waiting", "ready")))
+    left = connection.execute(untold.values(
+        state="superseded", reason="left_to_original", next_at=None, lease_owner=None, lease_until=None, message_id="",
+        bytes=None,
+    ))  # fmt: skip
+    dead = update(outbox).where(outbox.c.state == "dead")
+    connection.execute(dead.values(message_id="", bytes=None))
+    return left.rowcount
+
+
 def count_untold(connection: Connection, now: datetime) -> Counter[str]:
     """Notifications that wait for a hand-over, by ``in_time`` and ``expired``."""
     late = outbox.c.expires_at <= to_micros(now)

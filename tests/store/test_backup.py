@@ -9,25 +9,28 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from store.audit import verify
 from store.backup import Exists, WrongBackup, make_backup, open_backup, restore_backup
+from store.claims import Lease, claim_outbox
 from store.copying import NotEmpty
 from store.counters import reserve
 from store.engine import Store, connect_store, open_store
 from store.errors import StoreCorrupt, StoreFull
-from store.holding import HoldReason, load_hold
+from store.holding import HoldReason, load_hold, release_deliveries
 from store.keys import load_instance, load_keyring
 from store.reconcile import reconcile
 from store.schema import SCHEMA
+from store.steering import retry_notification
 from store.tables import METADATA
 from store.tables.instance import counters, instance, keys
+from store.tables.outbox import outbox
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -103,6 +106,33 @@ def test_a_copy_is_another_desk_that_no_token_of_the_original_opens(
             assert not secrets & {bytes(row) for row in original.execute(select(keys.c.secret)).scalars()}
             assert load_keyring(connection) != load_keyring(original)
             assert load_hold(connection) is not None
+    finally:
+        restored.close()
+
+
+def test_a_copy_leaves_to_the_original_what_is_still_to_be_told(lived: Any, target_url: str, tmp_path: Path) -> None:
+    """Such mails carry the original's Message-IDs and links; the original tells them, and nobody tells twice."""
+    with lived.store.writing() as connection:
+        waiting = [row.id for row in connection.execute(select(outbox).where(outbox.c.next_at.is_not(None)))]
+        ready, dead, delivered = waiting[:3]
+        for number, state in ((ready, "ready"), (dead, "dead"), (delivered, "delivered")):
+            fixed = {"state": state, "bytes": b"https://desk.example.com/ack/TOKEN"}
+            connection.execute(update(outbox).where(outbox.c.id == number).values(fixed))
+        connection.execute(update(outbox).where(outbox.c.state.in_(("dead", "delivered"))).values(next_at=None))
+    made = make_backup(lived.store, tmp_path / "b.db", _quiet)
+    restore_backup(made.path, target_url, as_copy=True, now=lived.now, tell=_quiet)
+    restored = open_store(target_url)
+    try:
+        with restored.writing() as connection:
+            release_deliveries(connection)
+            lease = Lease("worker.1", lived.now + timedelta(days=1), timedelta(seconds=60))
+            assert [claim_outbox(connection, lease, state=state, limit=9) for state in ("waiting", "ready")] == [[], []]
+            assert not any(retry_notification(connection, number, lived.now) for number in (*waiting, dead))
+            rows = connection.execute(select(outbox).where(outbox.c.state != "delivered")).all()
+            assert {(row.message_id, row.bytes) for row in rows} == {("", None)}
+            assert {row.reason for row in rows if row.id in {*waiting} - {dead, delivered}} == {"left_to_original"}
+            (told,) = connection.execute(select(outbox).where(outbox.c.state == "delivered")).all()
+            assert told.message_id
     finally:
         restored.close()
 
@@ -271,7 +301,7 @@ def test_what_is_no_backup_is_refused_and_fills_nothing(
 
 _DIE = """
 import os, sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import store.copying
 from store.backup import restore_backup
