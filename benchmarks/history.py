@@ -78,7 +78,7 @@ def _record(
     yield signals, [
         (
             next(row), one, "prom", hashlib.sha256(f"{record}.{one}".encode()).digest(), at, title, "firing",
-            "folded", record, None, None,
+            "opened" if one == heard[0] else "folded", record, None, None,
         )
         for one in heard
     ]  # fmt: skip

@@ -1,10 +1,13 @@
-"""What stands in the store now, for the metrics: a few short queries over partial indexes."""
+"""What stands in the store now, for the metrics: a few short queries over partial indexes, and two counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, case, func, select, text
 
@@ -51,8 +54,36 @@ class Standing:
     outbox_oldest_seconds: float = 0.0
     outbox_held: int = 0
     timers_late_seconds: float = 0.0
-    open: Mapping[str, int] = field(default_factory=dict)
-    clocks: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+
+
+class Counted(NamedTuple):
+    """Open records by priority, and their clocks by name and how they stand."""
+
+    open: Mapping[str, int]
+    clocks: Mapping[tuple[str, ...], int]
+
+
+class Pace:
+    """How often something is done that may take long: after it, ``rest`` times as long nothing of it is done.
+
+    ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(self, rest: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rest, self._clock = rest, clock
+        self._next = clock()
+
+    def due(self) -> bool:
+        """Whether it has rested enough."""
+        return self._clock() >= self._next
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """While it is done."""
+        begun = self._clock()
+        yield
+        ended = self._clock()
+        self._next = ended + (ended - begun) * self._rest
 
 
 def read_standing(connection: Connection, now: datetime) -> Standing:
@@ -64,9 +95,6 @@ def read_standing(connection: Connection, now: datetime) -> Standing:
     waits = [since for since in (fresh_since, held_since) if since is not None]
     due = select(func.min(targets.c.next_at)).where(_TIMED, targets.c.lease_owner.is_(None))
     unsent = select(func.min(outbox.c.created_at)).where(_TIMED)
-    clocks: dict[tuple[str, ...], int] = {
-        (name, state): count for name, state, count in connection.execute(_CLOCKS, {"now": instant})
-    }
     return Standing(
         inbox_waiting=fresh + held,
         inbox_oldest_seconds=_age(min(waits, default=None), instant),
@@ -76,8 +104,15 @@ def read_standing(connection: Connection, now: datetime) -> Standing:
         outbox_oldest_seconds=_age(connection.execute(unsent).scalar(), instant),
         outbox_held=int(load_hold(connection) is not None),
         timers_late_seconds=_age(connection.execute(due).scalar(), instant),
+    )
+
+
+def count_open(connection: Connection, now: datetime) -> Counted:
+    """What is open at ``now``; every open record and clock is looked at."""
+    clocks = connection.execute(_CLOCKS, {"now": to_micros(now)})
+    return Counted(
         open={row[0]: row[1] for row in connection.execute(_OPEN)},
-        clocks=clocks,
+        clocks={(name, state): count for name, state, count in clocks},
     )
 
 

@@ -112,12 +112,12 @@ SERIES = (
     ),
     Series(
         name="incidents_open", kind="gauge", unit="records",
-        help="Records that somebody still has to do something for.",
+        help="Records that somebody still has to do something for; counted less often where that takes long.",
         labels={"priority": _PRIORITIES},
     ),
     Series(
         name="targets", kind="gauge", unit="targets",
-        help="Clocks of open records: running, paused, or over.",
+        help="Clocks of open records: running, paused, or over; counted less often where that takes long.",
         labels={"name": _TARGETS, "state": ("running", "paused", "over")},
     ),
     Series(name="timers_total", kind="counter", help="Timers that fired."),

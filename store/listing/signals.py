@@ -23,7 +23,9 @@ _FIRST = 2**62
 # Written as text: SQLite finds a partial index only by the very words that made it.
 #: Receipts in these states have no signals that could stand for them, and where each state is found.
 _UNWORKED = {
-    "waiting": ("state = 'waiting' AND lease_owner IS NULL", "state = 'waiting' AND lease_owner IS NOT NULL"),
+    "waiting": (
+        "state = 'waiting' AND lease_owner IS NULL", "id IN (SELECT id FROM receipts WHERE lease_owner IS NOT NULL)",
+    ),
     "quarantined": ("state = 'quarantined'",),
     "discarded": ("state = 'discarded'",),
 }

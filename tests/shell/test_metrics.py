@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
+from daemon.gauges import Pace
 from daemon.metrics import Metrics
 from daemon.outbox import Handover
 from daemon.series import OTHER, SERIES
@@ -161,6 +162,20 @@ def test_gauges_say_what_the_store_holds(store: Store, metrics: Metrics) -> None
         connection.execute(receipts.delete())
     metrics.refresh(store, NOON)
     assert values(metrics)["triaged_inbox_oldest_seconds",] == 0
+
+
+def test_what_takes_long_is_counted_less_often() -> None:
+    """A count that took 50 ms is not made again for 10 s, so that it costs next to nothing however much is open."""
+    now = [0.0]
+    pace = Pace(200, clock=lambda: now[0])
+    assert pace.due()
+    with pace.taking():
+        now[0] += 0.05
+    assert not pace.due()
+    now[0] += 9.9
+    assert not pace.due()
+    now[0] += 0.2
+    assert pace.due()
 
 
 def _incident(number: int, state: str, at: int) -> dict[str, object]:
