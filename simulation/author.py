@@ -29,10 +29,12 @@ from simulation.events import (
 )
 from simulation.house import VARIANTS
 
-DAY, HOUR, MINUTE = 86_400, 3_600, 60
+YEAR, DAY, HOUR, MINUTE = 31_536_000, 86_400, 3_600, 60
 FIRING, ENDED = True, False
 #: The share of signals that meet somebody who is faster.
 INTERRUPTED = 0.2
+#: Days on which the clock is a year off for some hours.
+ASTRAY = 0.25
 #: Which write they come before: a door keeps with the first, the worker claims with the second, saves with the third.
 BETWEEN = (2, 3, 3, 3, 3, 4, 5, 6, 8)
 #: How many mails begin in a working day of a story that is longer than this.
@@ -236,7 +238,16 @@ def write_story(seed: int, *, days: int) -> list[Event]:
     """The story of a seed: a busy desk for some days, a calm one for longer."""
     chance = random.Random(seed)
     events = Author(chance, days).write(chance.choice((1.0, 3.0, 6.0)) if days < CALM_FROM_DAYS else CALM)
-    return list(_with_interruptions(events, chance))
+    return [*_with_interruptions(events, chance), *_years_astray(random.Random(f"{seed} astray"), days)]
+
+
+def _years_astray(chance: random.Random, days: int) -> Iterator[Event]:
+    """Now and then the clock is a year ahead or behind for some hours, and is put right again."""
+    for day in range(days):
+        if chance.random() < ASTRAY:
+            begin, year = day * DAY + chance.randrange(DAY), chance.choice((-YEAR, YEAR))
+            yield ClockJumped(begin, year)
+            yield ClockJumped(begin + chance.choice((MINUTE, HOUR, 8 * HOUR)), -year)
 
 
 def _with_interruptions(events: list[Event], chance: random.Random) -> Iterator[Event]:

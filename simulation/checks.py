@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from simulation.letters import START
 from simulation.model import Fate, Model
 from simulation.relay import ScriptedRelay
 from simulation.watching import Moved, Watch
+from store.tables.incidents import CLOSED, NO_CLOCK, RESOLVED
 
 OPEN = ("new", "working", "waiting_customer", "waiting_vendor", "restored")
 _HOUR = timedelta(hours=1)
@@ -237,6 +238,8 @@ class Checks:
         hold(not waiting, "nothing is left", f"{len(waiting)} receipts wait")
         unsent = sight.watch.rows("SELECT id, state FROM outbox WHERE state IN ('waiting', 'ready')")
         hold(not unsent, "nothing is left", f"{len(unsent)} notifications wait, as outbox {[*map(tuple, unsent[:3])]}")
+        ticking = sight.watch.rows("SELECT subject, name FROM targets WHERE next_at IS NOT NULL")
+        hold(not ticking, "nothing is left", f"{len(ticking)} timers wait, as {[*map(tuple, ticking[:3])]}")
         keys = {row["key"] for row in sight.watch.rows("SELECT key FROM fold_keys WHERE key LIKE 'alert:%'")}
         missing = sight.model.keys.keys() - keys
         hold(not missing, "every key is known", f"{sorted(missing)[:5]} are not")
@@ -410,6 +413,7 @@ def _clocks_fit(sight: Sight, row: sqlite3.Row, track: Track) -> None:
     live = sight.watch.rows(
         "SELECT * FROM targets WHERE subject = ? AND state IN ('running', 'paused')", row["id"]
     )
+    _stands_in_the_queue(row, live)
     name, state = f"record {row['id']} ({row['state']})", row["state"]
     waits = state.startswith("waiting_")
     names = [target["name"] for target in live]
@@ -427,6 +431,14 @@ def _clocks_fit(sight: Sight, row: sqlite3.Row, track: Track) -> None:
             hold(not waits, "a clock stands while the record waits", what)
         if target["name"].startswith("escalation.") or target["name"] == "sla.respond":
             hold(row["acknowledged_at"] is None, "acknowledged is acknowledged", what)
+
+
+def _stands_in_the_queue(row: sqlite3.Row, live: Sequence[sqlite3.Row]) -> None:
+    """The list is read along what a record says of its next clock."""
+    runs = [one["due_at"] for one in live if one["state"] == "running" and one["name"].startswith("sla.")]
+    wanted = RESOLVED if row["state"] == "resolved" else CLOSED if row["state"] == "closed" else min(runs, default=NO_CLOCK)
+    what = f"record {row['id']} ({row['state']}) stands at {row['due_at']}, not at {wanted}"
+    hold(row["due_at"] == wanted, "the next clock is on the record", what)
 
 
 # ---------------------------------------------------------------------- the outbox

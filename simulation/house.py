@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from simulation.faults import Faults, StruckStore
 from simulation.letters import POISON
 from simulation.relay import ScriptedRelay
 from store.claims import release, release_all
+from store.clock import believe_clock
 from store.engine import open_store
 from store.migrate import migrate
 from store.receipts import keep_receipts, pack
@@ -184,11 +185,16 @@ class House:
         """The daemon begins."""
         with self.store.writing() as connection:
             release_all(connection, now)
+        believe_clock(self.store, now)
         self.lives += 1
         self.courier = f"node.{self.lives}.outbox"
         self.acts = Acts(self.store, self._present)
         self.pages = StorePages(self.store, self.acts, self._present)
         self._hire()
+
+    def believe_clock(self, now: datetime, ahead: timedelta) -> None:
+        """The daemon sees that its clock was set."""
+        believe_clock(self.store, now, ahead=ahead)
 
     def replace_worker(self, now: datetime) -> None:
         """The daemon sees that its worker died."""

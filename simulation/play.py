@@ -21,6 +21,7 @@ from simulation.events import (
     Left,
     MailRepeated,
     MailSent,
+    Point,
     PolicyChanged,
     Posted,
     RelayFailed,
@@ -249,7 +250,13 @@ class Player:
         self._world.later(failed.until, replace(failed, at=failed.until))
 
     def _jump(self, jumped: ClockJumped) -> None:
-        self._world.ahead += jumped.seconds
+        world = self._world
+        world.ahead += jumped.seconds
+        self._verified_at = min(self._verified_at, world.now - _JUMP)
+        ahead = timedelta(seconds=jumped.seconds)
+        away = (Point.AWAY, Point.UNKNOWN)  # one that died knows nothing of a jump, and believes the clock as it is
+        while world.survive(lambda: world.house.believe_clock(world.now, ahead), whole=True) in away:
+            pass
 
     def _stop(self, stopped: Stopped) -> None:
         world = self._world
