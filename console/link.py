@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import parse_qs
@@ -65,11 +64,9 @@ class Links:
         return self._renderer.page("answered.html", done=done, since=since, **self._record(done.shown, now))
 
     def _record(self, shown: Shown, now: datetime) -> dict[str, Any]:
-        """The record in words; who is asked about it may read its title, confidential or not."""
-        incident = shown.incident
-        row = row_of(shown._replace(incident=replace(incident, confidential=False)), now, self._zone)
-        opened = when(incident.opened_at, now, self._zone)
-        return {"row": row, "opened": opened, "zone": f"{now.astimezone(self._zone):%Z}"}
+        """The record in words."""
+        opened = when(shown.incident.opened_at, now, self._zone)
+        return {"row": row_of(shown, now, self._zone), "opened": opened, "zone": f"{now.astimezone(self._zone):%Z}"}
 
     def _not_good(self) -> Response:
         """One page for forged, expired and foreign links, so that trying tells nothing."""

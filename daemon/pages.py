@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -20,10 +21,10 @@ from incidents.targets import Target
 from kit.instants import to_micros
 from kit.tokens import Purpose, Token
 from store.engine import Store
+from store.listing.incidents import count_signals, stays_of
 from store.rows import incident_of, target_of
 from store.tables.incidents import NO_CLOCK, QUEUE, incidents
 from store.tables.people import addresses, people
-from store.tables.signals import fold_keys
 from store.tables.targets import targets
 
 #: How long a form may stand open before its button is pressed.
@@ -106,8 +107,16 @@ class StorePages:
         return {one.id for one in self._desk().agents.values()}
 
     def _one(self, record: int) -> Shown | None:
+        """The record that a link is about; once it was merged, the one that stays.
+
+        Who is asked about a record may read its words, confidential or not; of the other that was never said.
+        """
         with self._store.reading() as connection:
-            return next(iter(_show(connection, [record])), None)
+            stays = stays_of(connection, record)
+            shown = next(iter(_show(connection, [stays])), None)
+        if shown is None or stays != record:
+            return shown
+        return shown._replace(incident=replace(shown.incident, confidential=False))
 
 
 def _outcome(before: Shown, after: Shown, author: Author) -> Acknowledged:
@@ -125,7 +134,7 @@ def _show(connection: Connection, wanted: list[int]) -> list[Shown]:
     found = connection.execute(select(incidents).where(incidents.c.id.in_(wanted))) if wanted else ()
     records = {row.id: incident_of(row) for row in found}
     named = _names(connection, records.values())
-    counted = _signals(connection, records)
+    counted = count_signals(connection, records)
     clocks = _targets(connection, records)
     return [
         _shown(records[number], named, counted.get(number, 0), clocks[number]) for number in wanted if number in records
@@ -157,17 +166,6 @@ def _names(connection: Connection, records: Collection[Incident]) -> dict[int, _
         .group_by(people.c.id, people.c.name)
     )
     return {number: _Named(name, address) for number, name, address in connection.execute(query)}
-
-
-def _signals(connection: Connection, ids: Collection[int]) -> dict[int, int]:
-    if not ids:
-        return {}
-    query = (
-        select(fold_keys.c.incident, func.sum(fold_keys.c.signals))
-        .where(fold_keys.c.incident.in_(ids))
-        .group_by(fold_keys.c.incident)
-    )
-    return {incident: int(count) for incident, count in connection.execute(query)}
 
 
 def _targets(connection: Connection, ids: Collection[int]) -> dict[int, list[Target]]:

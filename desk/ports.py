@@ -66,7 +66,7 @@ class Pages(Protocol):
         ...
 
     def asked(self, token: str, now: datetime) -> Asked | None:
-        """What a link asks; None when it is not good (any more)."""
+        """What a link asks; None when it is not good (any more). Words that this person may read stand open."""
         ...
 
     def acknowledge(self, token: str, form: str, now: datetime) -> Acknowledged | None:

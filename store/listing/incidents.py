@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from incidents.assessment import Assessment, Severity
-from incidents.incident import OPEN_STATES, PREFIX, Incident, Kind
+from incidents.incident import DUPLICATE, OPEN_STATES, PREFIX, Incident, Kind
 from incidents.person import Person
 from incidents.targets import Target, TargetState
 from kit.instants import from_micros
@@ -28,6 +28,7 @@ from store.tables.targets import targets
 #: Where in the queue records of a state stand, from and to; of any other: where open ones do.
 _PLACES = {"resolved": (RESOLVED, RESOLVED), "closed": (CLOSED, CLOSED)}
 _OPEN = (0, NO_CLOCK)
+_MOST_MERGES = 8  # one after another; longer chains do not occur, and a loop must end
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,18 @@ def show_incident(connection: Connection, number: int) -> IncidentShown | None:
     )
 
 
+def stays_of(connection: Connection, record: int) -> int:
+    """The record that this one was merged into, and so on; itself where it was not."""
+    query = select(links.c.to).join(incidents, incidents.c.id == links.c["from"])
+    query = query.where(links.c.relation == "duplicate_of", incidents.c.resolution == DUPLICATE)
+    for _ in range(_MOST_MERGES):
+        into = connection.execute(query.where(incidents.c.id == record)).scalar()
+        if into is None:
+            break
+        record = into
+    return record
+
+
 def all_assessments(connection: Connection, subject: int) -> Sequence[Assessment]:
     """Every judgement of the record, the oldest first."""
     query = select(assessments).where(assessments.c.incident == subject).order_by(assessments.c.id)
@@ -172,7 +185,7 @@ def _lines(connection: Connection, rows: Sequence[Row[Any]]) -> list[IncidentLin
     found = [incident_of(row) for row in rows]
     ids = [one.id for one in found]
     people = people_by_id(connection, [person for one in found for person in (one.requester, one.assignee)])
-    judged, counted, promised = _severities(connection, ids), _signals(connection, ids), _promises(connection, ids)
+    judged, counted, promised = _severities(connection, ids), count_signals(connection, ids), _promises(connection, ids)
     return [
         IncidentLine(
             one,
@@ -201,7 +214,7 @@ def _severities(connection: Connection, ids: Sequence[int]) -> dict[int, Severit
     return found
 
 
-def _signals(connection: Connection, ids: Sequence[int]) -> Mapping[int, int]:
+def count_signals(connection: Connection, ids: Collection[int]) -> Mapping[int, int]:
     """How many signals each took: those that have a row, or, when repeats were only counted, what its keys say."""
     kept = select(signals.c.incident, func.count()).where(signals.c.incident.in_(ids)).group_by(signals.c.incident)
     said = select(fold_keys.c.incident, func.sum(fold_keys.c.signals)).where(fold_keys.c.incident.in_(ids))

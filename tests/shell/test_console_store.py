@@ -10,7 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from daemon.acts import Acts
 from daemon.desks import agent_author, make_desk
@@ -22,6 +22,7 @@ from kit.tokens import Purpose, Token
 from rules.load import PolicyFile, load_policy
 from rules.policy import Policy
 from store.engine import Store
+from store.tables.incidents import incidents
 from store.tables.timeline import timeline, timeline_values
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -145,6 +146,34 @@ def test_another_person_was_first(here: Set) -> None:
     done = here.pages.acknowledge(token, asked.form, NOON + timedelta(minutes=1))
     assert done is not None
     assert (done.by, done.at, done.yours, done.now_done) == (other.name, NOON, False, False)
+
+
+def test_the_link_of_a_merged_record_leads_on_to_the_one_that_stays(here: Set) -> None:
+    """Whoever presses has what is still to be done."""
+    record, stays, agent = here.open("Payments fail"), here.open("Checkout fails"), here.agent(1)
+    here.acts.merge(record.ref, into=stays.ref, by=here.author(), now=NOON, reason="the same fault")
+    token = here.link(record.id, agent.id)
+    asked = here.pages.asked(token, NOON)
+    assert asked is not None
+    assert asked.shown.incident.ref == stays.ref
+    done = here.pages.acknowledge(token, asked.form, NOON)
+    assert done is not None
+    assert (done.shown.incident.ref, done.by, done.now_done) == (stays.ref, agent.name, True)
+    assert "acknowledged" in here.entries(stays.id)
+
+
+def test_a_link_opens_the_words_of_its_own_record_alone(here: Set) -> None:
+    """Who is asked about a confidential record may read it, and not the one that it was merged into."""
+    record, stays, agent = here.open(), here.open(), here.agent(1)
+    with here.store.writing() as connection:
+        connection.execute(update(incidents).values(confidential=1))
+    token = here.link(record.id, agent.id)
+    before = here.pages.asked(token, NOON)
+    here.acts.merge(record.ref, into=stays.ref, by=here.author(), now=NOON, reason="the same fault")
+    after = here.pages.asked(token, NOON)
+    assert before is not None
+    assert after is not None
+    assert (before.shown.incident.confidential, after.shown.incident.confidential) == (False, True)
 
 
 def test_bad_links_and_forms_do_nothing(here: Set) -> None:
