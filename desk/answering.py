@@ -11,7 +11,7 @@ from rules.policy import DeskMailbox
 #: What the format of mails calls mail that came by a list.
 LIST = "list"
 #: Hosts that a mail has passed; beyond this it may go in circles, so it is still taken but not answered.
-MOST_HOPS = 30
+MOST_HOPS_ANSWERED = 30
 
 
 class Unanswered(StrEnum):
@@ -55,7 +55,7 @@ def _by_its_nature(mail: Mail, mailbox: DeskMailbox) -> Unanswered | None:
     found = {
         Unanswered.BOUNCE: mail.bounce is not None,
         Unanswered.SPAM: bool(mail.spam),
-        Unanswered.HOPS: mail.hops > MOST_HOPS,
+        Unanswered.HOPS: mail.hops > MOST_HOPS_ANSWERED,
         Unanswered.AUTOMATIC: is_automatic(mail, mailbox),
         Unanswered.NOT_WANTED: mail.auto_reply_suppressed,
         Unanswered.UNVERIFIED: mailbox.ack == "verified" and not mail.verified,

@@ -14,6 +14,7 @@ from kit.instants import stamp
 
 #: Promises: what counts as a record's due instant, and stops while it waits for somebody else.
 PROMISED = "sla."
+_RUNNING = TargetState.RUNNING
 
 
 def move_target(working: Working, subject: int, move: TargetMove, at: datetime) -> None:
@@ -23,8 +24,12 @@ def move_target(working: Working, subject: int, move: TargetMove, at: datetime) 
 
 def earliest_due(targets: Iterable[Target]) -> datetime | None:
     """A record's due instant: the earliest of its running promises."""
-    running = [t.due_at for t in targets if t.state == TargetState.RUNNING and t.name.startswith(PROMISED)]
-    return min(running, default=None)
+    earliest = None
+    for target in targets:  # every record that is saved comes by
+        runs = target.state == _RUNNING and target.name.startswith(PROMISED)
+        if runs and (earliest is None or target.due_at < earliest):
+            earliest = target.due_at
+    return earliest
 
 
 def _start(working: Working, subject: int, move: Start, at: datetime) -> None:

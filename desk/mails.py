@@ -18,8 +18,8 @@ from desk.open import Opening, open_record
 from desk.reopen import reopen
 from desk.thread import Thread, find_thread, ours, referred
 from desk.wait import resume
-from desk.working import BudgetKey, SignalRow, Working
-from incidents.budget import hour_of, spent
+from desk.working import SignalRow, Working
+from incidents.budget import spent
 from incidents.effects import NoticeKind, Notify
 from incidents.episode import FoldKey
 from incidents.incident import DUPLICATE, Incident
@@ -157,10 +157,7 @@ def _reopen(working: Working, letter: Letter, incident: Incident) -> Incident:
         )  # fmt: skip
     except NoSuchMove:
         return incident
-    hour = hour_of(working.now)
-    counts = working.spent[f"record:{incident.id}", "reopen"]
-    counts[hour] = counts.get(hour, 0) + 1
-    working.spending[BudgetKey(f"record:{incident.id}", "reopen", hour)] += 1
+    working.spend(f"record:{incident.id}", "reopen")
     again = apply(working, change)
     _acknowledge(working, letter, again, reopened=True)
     start_escalation(working, again, policy.path_for(facts), at)
@@ -277,4 +274,3 @@ def _index(working: Working, letter: Letter, incident: Incident) -> None:
                 FoldKey(name, incident.id, at, "mail", letter.arrival.id, b"", own_start=False, last_seen_at=at,
                         signals=signals)
             )  # fmt: skip
-

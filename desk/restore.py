@@ -110,4 +110,3 @@ def check_code(code: str) -> str:
     if not code.replace("_", "").isalnum() or not code.isascii() or code != code.lower():
         raise Invalid(f"{code!r} is no resolution code: write small letters, digits and underscores, such as solved")
     return code
-

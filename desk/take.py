@@ -80,5 +80,3 @@ def _keep_refused(working: Working, item: Refused, arrival: Arrival) -> None:
             "refused", Disposition.REFUSED, None, reason="unreadable_item",
         )
     )  # fmt: skip
-
-

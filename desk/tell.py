@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from desk.working import BudgetKey, Working, rank
-from incidents.budget import hour_of, spent
+from desk.working import Working, rank
+from incidents.budget import spent
 from incidents.effects import AUTOMATIC, PAGES, NoticeKind, Notify, OutboxState, Outgoing
 from incidents.incident import Incident
 from kit.tokens import Purpose, Token
@@ -27,14 +27,14 @@ def tell(working: Working, incident: Incident, notify: Notify) -> None:
         if spent(working.spent[notify.address, "page"], working.now)[0] >= limit:
             _collapse(working, incident, notify)
             return
-        _spend(working, notify.address, "page")
+        working.spend(notify.address, "page")
     elif notify.kind in AUTOMATIC:
         reason = _why_suppressed(working, notify)
         if reason is not None:
             _put(working, incident, notify, state=OutboxState.SUPPRESSED, reason=reason)
             return
-        _spend(working, notify.address, "automatic")
-        _spend(working, EVERYBODY, "automatic")
+        working.spend(notify.address, "automatic")
+        working.spend(EVERYBODY, "automatic")
     _put(working, incident, notify, state=OutboxState.WAITING)
 
 
@@ -54,13 +54,6 @@ def _why_suppressed(working: Working, notify: Notify) -> str | None:
     if spent(working.spent[EVERYBODY, "automatic"], working.now)[0] >= limits.automatic_mails_in_all_per_hour:
         return "desk_budget"
     return None
-
-
-def _spend(working: Working, address: str, kind: str) -> None:
-    hour = hour_of(working.now)
-    by_hour = working.spent[address, kind]
-    by_hour[hour] = by_hour.get(hour, 0) + 1
-    working.spending[BudgetKey(address, kind, hour)] += 1
 
 
 def _put(

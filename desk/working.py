@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from desk.change import Link, Participant
 from desk.context import Desk
 from incidents.assessment import PRIORITIES, Assessment
+from incidents.budget import slot_of
 from incidents.effects import Outgoing
 from incidents.episode import FoldKey
 from incidents.incident import Incident
@@ -60,11 +61,11 @@ class SignalRow(NamedTuple):
 
 
 class BudgetKey(NamedTuple):
-    """One line of the budgets: whose, of what, in which hour."""
+    """One line of the budgets: whose, of what, in which slot."""
 
     address: str
     kind: str
-    hour: datetime
+    slot: datetime
 
 
 class Working:
@@ -159,6 +160,13 @@ class Working:
         self.count(signal.receipt, signal.disposition)
         if signal.key is not None:
             self.known_signals[signal.key] = (signal.id, signal.incident)
+
+    def spend(self, address: str, kind: str) -> None:
+        """Count one more against a budget."""
+        slot = slot_of(self.now)
+        by_slot = self.spent[address, kind]
+        by_slot[slot] = by_slot.get(slot, 0) + 1
+        self.spending[BudgetKey(address, kind, slot)] += 1
 
     # ------------------------------------------------------------------ people
 

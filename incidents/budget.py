@@ -1,22 +1,34 @@
-"""How much automatic mail an address has had: the arithmetic of the limits in guarantee G8."""
+"""How much automatic mail an address has had: the arithmetic of the limits in guarantee G8.
+
+Mails are counted by slots of five minutes, and a slot counts until its end is past: so there is never one too many in
+any hour or day, and a limit is at most five minutes stricter than it says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-_DAY = timedelta(hours=24)
+from kit.instants import EPOCH
+
+SLOT = timedelta(minutes=5)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def hour_of(instant: datetime) -> datetime:
-    """The hour that an instant is counted in."""
-    return instant.replace(minute=0, second=0, microsecond=0)
+def slot_of(instant: datetime) -> datetime:
+    """The beginning of the slot that an instant is counted in."""
+    return instant - (instant - EPOCH) % SLOT
 
 
-def spent(by_hour: Mapping[datetime, int], now: datetime) -> tuple[int, int]:
-    """How many in this hour, and in the last 24 hours.
+def oldest_counted(now: datetime) -> datetime:
+    """The slots that begin after this instant still count."""
+    return now - _DAY - SLOT
 
-    After the clock was set back by little, the hours ahead are counted, too; after a longer way they say nothing.
+
+def spent(by_slot: Mapping[datetime, int], now: datetime) -> tuple[int, int]:
+    """How many in the last hour, and in the last day.
+
+    After the clock was set back by little, the slots ahead are counted, too; after a longer way they say nothing.
     """
-    this_hour = hour_of(now)
-    return by_hour.get(this_hour, 0), sum(count for hour, count in by_hour.items() if abs(this_hour - hour) < _DAY)
+    near = [(abs(now - slot) - SLOT, count) for slot, count in by_slot.items()]
+    return sum(count for far, count in near if far < _HOUR), sum(count for far, count in near if far < _DAY)

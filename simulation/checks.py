@@ -413,7 +413,6 @@ def _clocks_fit(sight: Sight, row: sqlite3.Row, track: Track) -> None:
     live = sight.watch.rows(
         "SELECT * FROM targets WHERE subject = ? AND state IN ('running', 'paused')", row["id"]
     )
-    _stands_in_the_queue(row, live)
     name, state = f"record {row['id']} ({row['state']})", row["state"]
     waits = state.startswith("waiting_")
     names = [target["name"] for target in live]
@@ -431,12 +430,13 @@ def _clocks_fit(sight: Sight, row: sqlite3.Row, track: Track) -> None:
             hold(not waits, "a clock stands while the record waits", what)
         if target["name"].startswith("escalation.") or target["name"] == "sla.respond":
             hold(row["acknowledged_at"] is None, "acknowledged is acknowledged", what)
+    _stands_in_the_queue(row, live)
 
 
 def _stands_in_the_queue(row: sqlite3.Row, live: Sequence[sqlite3.Row]) -> None:
     """The list is read along what a record says of its next clock."""
     runs = [one["due_at"] for one in live if one["state"] == "running" and one["name"].startswith("sla.")]
-    wanted = RESOLVED if row["state"] == "resolved" else CLOSED if row["state"] == "closed" else min(runs, default=NO_CLOCK)
+    wanted = {"resolved": RESOLVED, "closed": CLOSED}.get(row["state"], min(runs, default=NO_CLOCK))
     what = f"record {row['id']} ({row['state']}) stands at {row['due_at']}, not at {wanted}"
     hold(row["due_at"] == wanted, "the next clock is on the record", what)
 

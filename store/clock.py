@@ -18,9 +18,10 @@ from incidents.targets import LIVE, SKEW, set_right
 from kit.instants import to_micros
 from store.bulk import update_rows
 from store.engine import Store
+from store.queue import place_again
 from store.rows import micros, target_of
 from store.steering import MAIL_EXPIRES
-from store.tables.incidents import incidents
+from store.tables.incidents import RESOLVED, incidents
 from store.tables.instance import nodes
 from store.tables.outbox import outbox
 from store.tables.receipts import receipts
@@ -81,7 +82,7 @@ def _bring_back_beats(connection: Connection, now: datetime) -> int:
 def _wrong_targets(connection: Connection, now: datetime) -> list[int]:
     """Targets that still bind an open record and can't be as they are."""
     live = targets.c.state.in_([str(state) for state in LIVE])
-    open_records = select(incidents.c.id).where(incidents.c.closed_at.is_(None))
+    open_records = select(incidents.c.id).where(incidents.c.due_at <= RESOLVED)
     rows = connection.execute(select(targets).where(targets.c.subject.in_(open_records), live).order_by(targets.c.id))
     return [target.id for target in map(target_of, rows) if set_right(target, now) != target]
 
@@ -90,7 +91,9 @@ def _set_targets_right(connection: Connection, ids: Sequence[int], *, now: datet
     rows = connection.execute(select(targets).where(targets.c.id.in_(ids)).with_for_update()).all()
     right = [set_right(target, now) for target in map(target_of, rows) if target.live]
     changed = [(one.id, to_micros(one.due_at), micros(one.next_at), micros(one.paused_at)) for one in right]
-    return update_rows(connection, targets, rows=changed, match=("id",), assign=("due_at", "next_at", "paused_at"))
+    count = update_rows(connection, targets, rows=changed, match=("id",), assign=("due_at", "next_at", "paused_at"))
+    place_again(connection, {one.subject for one in right})
+    return count
 
 
 # ---------------------------------------------------------------------- what is still to be told

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, bindparam, select
 
 from desk.take import Needs
 from desk.working import Working
-from incidents.budget import hour_of
+from incidents.budget import oldest_counted
 from incidents.incident import DUPLICATE
 from incidents.person import Person
 from kit.instants import from_micros, to_micros
@@ -25,7 +24,6 @@ from store.tables.targets import targets
 
 #: How many values one IN takes; far below what either database allows.
 _CHUNK = 1000
-_DAY = timedelta(hours=24)
 
 _PERSON = (
     people.c.id, people.c.name, people.c.handle, people.c.language, addresses.c.address, addresses.c.suppressed_at,
@@ -95,14 +93,14 @@ def load_people_by_id(connection: Connection, working: Working, ids: Collection[
 
 
 def load_budgets(connection: Connection, working: Working) -> None:
-    """Load what was told in the last 24 hours to everybody who may be told now, and the notices still open."""
+    """Load what was told in the last day to everybody who may be told now, and the notices still open."""
     known = (*working.people.values(), *working.desk.agents.values(), *working.desk.team_people.values())
     may_be_told = {"*", *working.by_address, *(f"record:{record}" for record in working.incidents)}
     may_be_told |= {person.address for person in known if person.address}
-    since = to_micros(hour_of(working.now) - _DAY)
+    since = to_micros(oldest_counted(working.now))
     for some in _chunks(may_be_told):
-        for address, kind, hour, count in connection.execute(_SPENT, {"since": since, "addresses": some}):
-            working.spent[address, kind][from_micros(hour)] = count
+        for address, kind, slot, count in connection.execute(_SPENT, {"since": since, "addresses": some}):
+            working.spent[address, kind][from_micros(slot)] = count
     working.open_notices.update({row.recipient: row.id for row in connection.execute(_OPEN_NOTICES)})
 
 

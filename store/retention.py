@@ -50,7 +50,7 @@ class Retention:
     long_records: timedelta = timedelta(days=2557)  # the same of these classes: 7 years
     long_classes: frozenset[str] = frozenset({"major", "change", "regulatory"})
     attempts: timedelta = timedelta(days=395)  # attempts to hand a notification over
-    budgets: timedelta = timedelta(days=7)  # automatic mails by address and hour; only the last day is ever asked for
+    budgets: timedelta = timedelta(days=7)  # automatic mails by address and slot; only the last day is ever asked for
     nodes: timedelta = timedelta(days=30)  # daemons that were never seen again
 
 

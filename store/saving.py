@@ -155,7 +155,7 @@ def _save_outbox(connection: Connection, working: Working) -> None:
     _guarded("outbox", update_rows(
         connection, outbox, rows=grown, match=("id", "state"), add=("members",)
     ), len(grown))  # fmt: skip
-    spent = [(*_budget_key(key.address, key.kind, key.hour), count) for key, count in working.spending.items()]
+    spent = [(*_budget_key(key.address, key.kind, key.slot), count) for key, count in working.spending.items()]
     add_rows(connection, _SPEND, sorted(spent))
     reports = [
         (number, row, to_micros(working.now), "failed", dsn, reason) for number, row, dsn, reason in working.bounced
@@ -168,8 +168,8 @@ def _with_members(working: Working, out: Outgoing) -> Outgoing:
     return replace(out, members=count) if count else out
 
 
-def _budget_key(address: str, kind: str, hour: datetime) -> Row:
-    return (address, kind, to_micros(hour))
+def _budget_key(address: str, kind: str, slot: datetime) -> Row:
+    return (address, kind, to_micros(slot))
 
 
 def _guarded(table: str, found: int, wanted: int) -> None:

@@ -61,7 +61,7 @@ budgets = Table(
     METADATA,
     word("address"),
     word("kind"),  # automatic, page, reopen
-    instant("hour"),
+    instant("hour"),  # where a slot of five minutes begins; the name is older
     whole("count"),
     PrimaryKeyConstraint("address", "kind", "hour"),
 )

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from daemon.outbox import LEASE, MOST_PAUSE
 from kit.instants import from_micros, to_micros
@@ -18,7 +19,9 @@ from store.audit import make_checkpoint, verify
 from store.claims import Lease, claim_receipts, claim_targets, put_back
 from store.clock import LONGEST_LEASE, LONGEST_PAUSE, believe_clock
 from store.nodes import alive_hosts, beat
+from store.queue import PLACE
 from store.reconcile import reconcile
+from store.tables.incidents import incidents
 
 RECORDS = 20
 #: Ten pages to one person in an hour, then one notice of all others.
@@ -142,6 +145,9 @@ def test_what_a_clock_a_year_ahead_set_waits_no_year(running: Any) -> None:
     wrong = _clocks(running)
     assert _set_clock(running, -YEAR)["targets"] >= RECORDS
     assert _clocks(running) == wrong
+    with running.store.reading() as connection:
+        misplaced = connection.execute(select(incidents.c.id).where(incidents.c.due_at != PLACE)).all()
+    assert misplaced == []
     running.wait(hours=9)
     assert set(running.fire().names) >= {"sla.respond", "escalation.standard"}
     assert _set_clock(running, timedelta()) == {}
