@@ -37,7 +37,7 @@ from rules.policy import Policy
 from rules.problems import expected
 from store.engine import Store
 from store.loading import load_assessments, load_budgets, load_keys, load_people, load_records
-from store.saving import save
+from store.saving import rows_of, save
 from store.write import in_turns
 
 #: How often one act is tried again because the worker or another person was first.
@@ -75,10 +75,11 @@ class Acts:
             if incident is None:
                 raise NotFound(f"There is no record {ref}")
             decide(working, incident)
+            rows = rows_of(working)
 
             def keep(connection: Connection) -> Incident:
                 beside(connection)
-                save(connection, working)
+                save(connection, rows)
                 return working.incidents[incident.id]
 
             return keep
@@ -255,9 +256,10 @@ class Acts:
             mailbox = next(iter(working.desk.addresses.values()), None) if person is not None else None
             opening = Opening(facts, header_text(title), by, {"text": text}, requester=person, mailbox=mailbox)
             record = open_record(working, opening).id
+            rows = rows_of(working)
 
             def keep(connection: Connection) -> int:
-                save(connection, working)
+                save(connection, rows)
                 return record
 
             return keep

@@ -42,7 +42,7 @@ from store.engine import Store
 from store.errors import LeaseLost, StoreError
 from store.loading import load_budgets, load_keys, load_people, load_records
 from store.receipts import load_bodies
-from store.saving import save
+from store.saving import rows_of, save
 from store.write import Saved, in_turns
 
 LEASE = timedelta(seconds=60)
@@ -53,13 +53,14 @@ MOST_ATTEMPTS = 3
 #: How often one turn is taken again because another writer was first.
 MOST_COLLISIONS = 8
 #: Not fewer, for where each flush to the disk is slow, smaller batches only make more of them.
-_LEAST_BATCH, _FIRST_BATCH, _MOST_BATCH = 64, 64, 4096
+_LEAST_BATCH, _MOST_BATCH = 64, 4096
 
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
     """How a batch adapts: it grows after a save that took less than ``quick`` seconds, halves beyond ``slow``."""
 
+    first: int
     quick: float
     slow: float
     growth: float
@@ -68,7 +69,7 @@ class _Pace:
 #: On SQLite all writers wait for a save. On PostgreSQL hardly anybody does, and a turn costs some seventy round trips
 #: however few its items are; but two workers may touch the same records, the more likely the longer their turns are,
 #: so these grow slowly.
-_PACES = {"sqlite": _Pace(0.010, 0.020, 2), "postgresql": _Pace(0.050, 0.500, 1.125)}
+_PACES = {"sqlite": _Pace(64, 0.010, 0.020, 2), "postgresql": _Pace(128, 0.050, 0.500, 1.0625)}
 
 
 class MailParser(Protocol):
@@ -115,8 +116,8 @@ class Inbox:
 
     def __init__(self, store: Store, *, ids: Ids, parser: MailParser, owner: str, stages: Stages) -> None:
         self._store, self._ids, self._parser, self._owner, self._stages = store, ids, parser, owner, stages
-        self._batch = _FIRST_BATCH
         self._pace = _PACES[store.kind]
+        self._batch = self._pace.first
         self._stranded: list[int] = []
 
     def round(self, desk: Desk, now: datetime) -> Round:
@@ -220,12 +221,13 @@ class Inbox:
             working = self._load(arrivals, desk=desk, now=now)
             with self._stages.timed("decide"):
                 take(working, arrivals)
+            with self._stages.timed("save"):
+                rows, counts = rows_of(working), _counts(working, worked)
+                over = {number: count for number, count in counts.items() if number in last}
 
             def keep(connection: Connection) -> Working:
                 with self._stages.timed("save"):
-                    save(connection, working)
-                    counts = _counts(working, worked)
-                    over = {number: count for number, count in counts.items() if number in last}
+                    save(connection, rows)
                     finish_receipts(connection, self._owner, counts=over, now=now)
                     part = {number: count for number, count in counts.items() if number not in last}
                     record_progress(connection, self._owner, counts=part)
@@ -307,9 +309,10 @@ class Inbox:
                 working, receipt=one.id, source=one.source, received_at=one.received_at, envelope=one.envelope,
                 why=str(why), mail=mail,
             )  # fmt: skip
+            rows = rows_of(working)
 
             def keep(connection: Connection) -> None:
-                save(connection, working)
+                save(connection, rows)
                 quarantine_receipts(connection, self._owner, errors={one.id: str(why)}, now=now)
 
             return keep

@@ -20,7 +20,7 @@ from store.engine import Store
 from store.errors import LeaseLost, StoreError
 from store.loading import load_budgets, load_people, load_records
 from store.rows import target_of
-from store.saving import save
+from store.saving import rows_of, save
 from store.write import in_turns
 
 LEASE = timedelta(seconds=60)
@@ -85,9 +85,10 @@ def _fire(store: Store, desk: Desk, claimed: Sequence[Target], *, ids: Ids, owne
             present = next((one for one in working.targets[target.subject] if one.id == target.id), None)
             if present is not None and present.next_at is not None and present.next_at <= now:
                 timer_fired(working, present)
+        rows = rows_of(working)
 
         def keep(connection: Connection) -> None:
-            save(connection, working)
+            save(connection, rows)
             settle_targets(connection, owner, [target.id for target in claimed])
 
         return keep

@@ -8,7 +8,7 @@ from typing import Any
 
 from desk.change import Advance, Cancel, Meet, Pause, Resume, Start, TargetMove
 from desk.working import Working
-from incidents.targets import Target, TargetState, meet, pause, resume
+from incidents.targets import Target, TargetState, meet, part_of, pause, resume
 from incidents.timeline import Entry, EntryKind
 from kit.instants import stamp
 
@@ -38,8 +38,8 @@ def _start(working: Working, subject: int, move: Start, at: datetime) -> None:
     due_at = next_at = at + move.length
     warn_at = working.desk.policy.warn_at
     if warn_at and move.name.startswith(PROMISED):
-        next_at = at + move.length * min(warn_at)
-    working.set_target(
+        next_at = at + part_of(move.length, min(warn_at))
+    working.add_target(
         Target(
             working.ids.row(), subject, move.name, TargetState.RUNNING, at, due_at, next_at, move.length,
             calendar=move.calendar, start_event=working.last_seq(subject), step=move.step, round=move.round,

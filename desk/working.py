@@ -224,16 +224,16 @@ class Working:
         """The targets of a record that still bind and whose name begins so."""
         return [target for target in self.targets[subject] if target.name.startswith(prefix) and target.live]
 
-    def set_target(self, target: Target) -> None:
-        """Put a target in the place of the one with its id, or add it as new."""
-        held = self.targets[target.subject]
-        for place, known in enumerate(held):
-            if known.id == target.id:
-                held[place] = target
-                (self.new_targets if target.id in self.new_targets else self.changed_targets)[target.id] = target
-                return
-        held.append(target)
+    def add_target(self, target: Target) -> None:
+        """Take in a new target."""
+        self.targets[target.subject].append(target)
         self.new_targets[target.id] = target
+
+    def set_target(self, target: Target) -> None:
+        """Put a target in the place of the one with its id."""
+        held = self.targets[target.subject]
+        held[[known.id for known in held].index(target.id)] = target
+        (self.new_targets if target.id in self.new_targets else self.changed_targets)[target.id] = target
 
 
 def rank(priority: str) -> int:

@@ -1,5 +1,6 @@
 """Saving a working set: all that a turn decided, in one transaction, hot tables as tuples.
 
+The rows that every signal has are made before the lock is taken, so that nobody waits while a document is encoded.
 Fold keys come first, for there two nodes that open the same incident at once collide; everything is sorted by key.
 What another writer changed since the load shows as a count that is too small, and the turn is taken again.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -66,23 +68,56 @@ _TARGET_CHANGES = (
 )  # fmt: skip
 
 
-def save(connection: Connection, working: Working) -> None:
-    """Write everything. Raises `Collision` when another writer was first."""
-    _save_keys(connection, working)
-    _save_incidents(connection, working)
-    _save_people(connection, working)
-    insert_rows(connection, signals, [signal_row(signal) for signal in working.signals])
-    insert_rows(connection, assessments, [assessment_row(*one) for one in working.assessments])
+class Rows(NamedTuple):
+    """A working set, and what it adds to the hot tables as their rows; ``opened`` lacks its numbers."""
+
+    working: Working
+    keys: list[Row]
+    opened: list[Row]
+    signals: list[Row]
+    assessments: list[Row]
+    entries: list[Row]
+    values: list[Row]
+    targets: list[Row]
+    outgoing: list[Row]
+
+
+def rows_of(working: Working) -> Rows:
+    """All rows that need no lock to be made."""
     chained = [entry_rows(entry) for entry in working.entries]
-    insert_rows(connection, timeline, [entry for entry, _ in chained])
-    insert_rows(connection, timeline_values, [values for _, values in chained])
-    _save_targets(connection, working)
-    _save_outbox(connection, working)
+    return Rows(
+        working,
+        keys=sorted(fold_key_row(key) for key in working.new_keys.values()),
+        opened=[_row(working, one, number=0, version=0) for one in working.opened.values()],
+        signals=[signal_row(signal) for signal in working.signals],
+        assessments=[assessment_row(*one) for one in working.assessments],
+        entries=[entry for entry, _ in chained],
+        values=[values for _, values in chained],
+        targets=[target_row(target) for target in working.new_targets.values()],
+        outgoing=[outgoing_row(_with_members(working, out)) for out in working.outgoing.values()],
+    )
+
+
+def save(connection: Connection, rows: Rows) -> None:
+    """Write everything. Raises `Collision` when another writer was first."""
+    working = rows.working
+    insert_rows(connection, fold_keys, rows.keys)
+    _change_keys(connection, working)
+    insert_rows(connection, incidents, _numbered(connection, rows.opened))
+    _change_incidents(connection, working)
+    _save_people(connection, working)
+    insert_rows(connection, signals, rows.signals)
+    insert_rows(connection, assessments, rows.assessments)
+    insert_rows(connection, timeline, rows.entries)
+    insert_rows(connection, timeline_values, rows.values)
+    insert_rows(connection, targets, rows.targets)
+    _change_targets(connection, working)
+    insert_rows(connection, outbox, rows.outgoing)
+    _change_outbox(connection, working)
     add_rows(connection, _KEEP_LINK, sorted(link_row(link) for link in working.links))
 
 
-def _save_keys(connection: Connection, working: Working) -> None:
-    insert_rows(connection, fold_keys, sorted(fold_key_row(key) for key in working.new_keys.values()))
+def _change_keys(connection: Connection, working: Working) -> None:
     changed = []
     for name, version in working.changed_keys.items():
         row = fold_key_row(working.keys[name], version=version + 1)
@@ -101,10 +136,13 @@ def _save_keys(connection: Connection, working: Working) -> None:
     write_rows(connection, _MOVE_KEYS, [(end, start) for start, end in working.moved_keys])
 
 
-def _save_incidents(connection: Connection, working: Working) -> None:
-    numbers = iter(reserve(connection, "number", len(working.opened)) if working.opened else ())
-    opened = [_row(working, one, number=next(numbers), version=0) for one in working.opened.values()]
-    insert_rows(connection, incidents, opened)
+def _numbered(connection: Connection, opened: list[Row]) -> list[Row]:
+    """New records with their numbers, which are taken only now: a turn that is lost takes none."""
+    numbers = reserve(connection, "number", len(opened)) if opened else ()
+    return [(row[0], number, *row[2:]) for number, row in zip(numbers, opened, strict=True)]
+
+
+def _change_incidents(connection: Connection, working: Working) -> None:
     changed = []
     for record, version in working.changed.items():
         incident = working.incidents[record]
@@ -133,8 +171,7 @@ def _save_people(connection: Connection, working: Working) -> None:
     write_rows(connection, _SUPPRESS, [(now, reason, *whose) for whose, reason in bounced])
 
 
-def _save_targets(connection: Connection, working: Working) -> None:
-    insert_rows(connection, targets, [target_row(target) for target in working.new_targets.values()])
+def _change_targets(connection: Connection, working: Working) -> None:
     rows = [(target.id, *_target_changes(target)) for target in working.changed_targets.values()]
     update_rows(connection, targets, rows=rows, match=("id",), assign=_TARGET_CHANGES)
 
@@ -146,9 +183,7 @@ def _target_changes(target: Target) -> Row:
     )  # fmt: skip
 
 
-def _save_outbox(connection: Connection, working: Working) -> None:
-    new = [_with_members(working, out) for out in working.outgoing.values()]
-    insert_rows(connection, outbox, [outgoing_row(out) for out in new])
+def _change_outbox(connection: Connection, working: Working) -> None:
     grown = [
         (notice, "waiting", count) for notice, count in working.notice_members.items() if notice not in working.outgoing
     ]
