@@ -9,7 +9,7 @@ from store.errors import Foreign, Missing, SchemaMismatch
 from store.tables.instance import instance
 
 #: The number of the newest migration.
-SCHEMA = 2
+SCHEMA = 3
 
 #: What SQLite keeps in byte 68 of every triaged database: the letters "trgd".
 APPLICATION_ID = int.from_bytes(b"trgd", "big")

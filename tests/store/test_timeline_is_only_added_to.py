@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg
 import pytest
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, make_url, select, text, update
+from sqlalchemy.exc import ProgrammingError
 
 from store.bulk import insert_rows
 from store.engine import Store, open_store
-from store.errors import Protected
+from store.errors import Protected, StoreError
+from store.migrate import migrate
 from store.tables.timeline import timeline, tombstones
 
 
@@ -47,6 +54,41 @@ def test_even_a_tombstone_lets_no_entry_be_changed(store: Store) -> None:
         insert_rows(connection, tombstones, [(1, 1, b"hash", "service", 1)])
     with pytest.raises(Protected), store.writing() as connection:
         connection.execute(update(timeline).values(kind="closed"))
+
+
+@pytest.fixture
+def plain_url(postgresql_server: Any, empty_postgresql_url: str) -> Iterator[str]:
+    """A database of a role that is no superuser, as an operator makes it; nothing is forbidden to a superuser."""
+    postgresql_server.run("CREATE ROLE desk LOGIN")
+    database = make_url(empty_postgresql_url).database
+    postgresql_server.run(f"ALTER DATABASE {database} OWNER TO desk")
+    yield empty_postgresql_url.replace("//triaged@", "//desk@")
+    postgresql_server.run(f"ALTER DATABASE {database} OWNER TO triaged")
+    with psycopg.connect(empty_postgresql_url, autocommit=True) as connection:
+        connection.execute("DROP OWNED BY desk")
+    postgresql_server.run("DROP ROLE desk")
+
+
+def test_the_role_of_the_daemon_has_no_right_to_change_the_timeline(plain_url: str) -> None:
+    """It may add, and delete what has a tombstone; even where the triggers were gone, nothing would be changed."""
+    migrate(plain_url, create=True)
+    with closing(open_store(plain_url)) as store:
+        with store.writing() as connection:
+            insert_rows(connection, timeline, [(1, 1, 1, 1, "opened", 0, "{}", b"hash")])
+            connection.exec_driver_sql("ALTER TABLE timeline DISABLE TRIGGER USER")
+        for statement in ("UPDATE timeline SET kind = 'closed'", "TRUNCATE timeline"):
+            with pytest.raises(StoreError) as refused, store.writing() as connection:
+                connection.exec_driver_sql(statement)
+            assert isinstance(refused.value.__cause__, ProgrammingError)
+            assert isinstance(refused.value.__cause__.orig, psycopg.errors.InsufficientPrivilege)
+        with store.writing() as connection:
+            connection.exec_driver_sql("ALTER TABLE timeline ENABLE TRIGGER USER")
+        with pytest.raises(Protected), store.writing() as connection:
+            connection.execute(delete(timeline))
+        with store.writing() as connection:
+            insert_rows(connection, tombstones, [(1, 1, b"hash", "service", 1)])
+            connection.execute(delete(timeline))
+        assert _count(store) == 0
 
 
 def test_the_whole_timeline_is_not_emptied_at_once(postgresql_url: str) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, MetaData, Table, select
 from daemon.desks import operator
 from desk.restore import Resolution
 from store.audit import verify
+from store.clock import believe_clock
 from store.copying import copy_store
 from store.counters import last_given, set_given
 from store.engine import Store, connect_store, open_store, sqlite_path
@@ -87,18 +88,39 @@ def _listed(store: Store, states: tuple[str, ...] = ()) -> list[str]:
         return [line.incident.ref for line in list_incidents(connection, wanted, limit=100).items]
 
 
+def _waited(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A target; an older version did not know how long a step of an escalation waits, so it has the time since then."""
+    one = dict(zip((column.name for column in targets.columns), row, strict=True))
+    if one["state"] == "running" and one["name"].startswith("escalation."):
+        one["length"] = max(one["length"], (one["due_at"] - one["started_at"]) // 1_000_000)
+    return tuple(one.values())
+
+
 def test_every_row_is_what_the_newer_version_would_have_written(old: Any, target_url: str) -> None:
     """With the next clock of each record found, and the list in the same order."""
     with pytest.raises(SchemaMismatch):
         open_store(target_url)
     migrate(target_url, create=False)
     with closing(open_store(target_url)) as upgraded:
-        assert _rows(upgraded) == _rows(old.store)
+        newer = _rows(old.store)
+        assert _rows(upgraded) == {**newer, "targets": {_waited(row) for row in newer["targets"]}}
         with upgraded.reading() as connection:
             places = set(connection.execute(select(incidents.c.due_at)).scalars())
             assert {NO_CLOCK, RESOLVED, CLOSED} < places
         assert _listed(upgraded) == _listed(old.store)
         assert _listed(upgraded, ("resolved", "closed")) == ["INC-1006", "INC-1008", "INC-1007"]
+
+
+def test_an_escalation_of_an_older_version_waits_as_long_as_before(old: Any, target_url: str) -> None:
+    """It said of each step that it waits no longer than the first, that is not at all."""
+    with closing(connect_store(target_url)) as older, older.writing() as connection:
+        escalates = targets.c.name.like("escalation.%"), targets.c.state == "running"
+        connection.execute(targets.update().where(*escalates).values(length=0))
+    migrate(target_url, create=False)
+    with closing(open_store(target_url)) as upgraded:
+        before = _rows(upgraded)["targets"]
+        assert believe_clock(upgraded, old.now) == {}
+        assert _rows(upgraded)["targets"] == before
 
 
 def test_it_works_on_afterwards(old: Any, target_url: str, tmp_path: Path) -> None:
