@@ -43,8 +43,8 @@ def _codes(error: type[StoreError]) -> Iterator[str]:
 
 
 _LIMITS = (
-    "bare_newline", "http_connections", "http_head", "http_malformed", "http_memory", "http_slow", "http_unread",
-    "http_verb", "mime_depth", "smtp_budget", "smtp_command", "smtp_connections", "smtp_connections_per_source",
+    "bare_newline", "files", "http_connections", "http_head", "http_malformed", "http_memory", "http_slow",
+    "http_unread", "http_verb", "mime_depth", "smtp_budget", "smtp_command", "smtp_connections", "smtp_connections_per_source",
     "smtp_failure", "smtp_idle", "smtp_memory", "smtp_recipients", "smtp_size", "smtp_slow", "tls_handshake", OTHER,
 )  # fmt: skip
 _OUTCOMES = (

@@ -146,7 +146,7 @@ class Run:
         try:
             finish(store)
             status = self._scene.house.stop()
-            with store.reading() as connection:
+            with store.reading(longest=None) as connection:
                 verdict = judge(connection, expected_of(self._plan, self._told), self._sink.mails())
         finally:
             store.close()

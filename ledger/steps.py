@@ -100,7 +100,7 @@ def _judge(plan: Plan, lives: Lives, sink: Sink, begun: float) -> Outcome:
         groups = [life * (PAGING // GROUP) for life in range(lives.count)]
         titles, paging = titles_of(mails, groups, ())
         wanted = Expected(titles, paging, {"mail": len(mails)}, frozenset(lives.told.receipts))
-        with store.reading() as connection:
+        with store.reading(longest=None) as connection:
             verdict = judge(connection, wanted, sink.mails())
     finally:
         store.close()

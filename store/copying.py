@@ -59,7 +59,7 @@ def open_empty(url: str) -> Store:
 
 def copy_store(source: Store, url: str, tell: Tell) -> Copied:
     """Fill the empty database at ``url`` with all that ``source`` holds: the same desk in another place."""
-    with closing(open_empty(url)) as target, source.reading() as rows, target.writing() as connection:
+    with closing(open_empty(url)) as target, source.reading(longest=None) as rows, target.writing() as connection:
         return copy_rows(rows, connection, tell)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, make_url
@@ -39,6 +41,9 @@ _SERVER_SETTINGS = (
     "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
     " -c random_page_cost=1.1 -c jit=off"
 )
+#: SQLite's log can't be taken back beyond what the oldest reader sees, so it grows as long as one looks (fault 95).
+LONGEST_LOOK = timedelta(seconds=30)
+_STEPS_A_QUESTION = 100_000  # of SQLite's machine: some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +55,21 @@ class Store:
     path: Path | None = None
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A short transaction that sees one state of all tables and can't write."""
+    def reading(self, *, longest: timedelta | None = LONGEST_LOOK) -> Iterator[Connection]:
+        """A short transaction that sees one state of all tables and can't write.
+
+        On SQLite a query that is at work ``longest`` after the beginning raises `TookTooLong`; None is for copies and
+        proofs, which an operator asks for and which see everything.
+        """
         with wrapping(), self.engine.connect() as connection:
-            if self.kind == "sqlite":
-                allow_writing(connection, allowed=False)
-                connection.exec_driver_sql("BEGIN")
-            else:
+            if self.kind == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            yield connection
+                yield connection
+                return
+            allow_writing(connection, allowed=False)
+            connection.exec_driver_sql("BEGIN")
+            with _bounded(connection, longest):
+                yield connection
 
     def writing(self) -> Writing:
         """A write transaction; see `store.write`."""
@@ -76,6 +87,21 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _bounded(connection: Connection, longest: timedelta | None) -> Iterator[None]:
+    """Interrupt what runs on an SQLite connection once ``longest`` is over."""
+    if longest is None:
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    ends_at = time.monotonic() + longest.total_seconds()
+    driver.set_progress_handler(lambda: time.monotonic() > ends_at, _STEPS_A_QUESTION)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
 
 
 def open_store(url: str) -> Store:

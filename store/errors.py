@@ -81,6 +81,13 @@ class BadUrl(StoreError):
     code = "store.url"
 
 
+class TookTooLong(StoreError):
+    """A look at the store took longer than 30 seconds and was given up; ask for less."""
+
+    code = "store.took_too_long"
+    permanent = False
+
+
 class ReadOnly(StoreError):
     """The database can't be written: its disk is mounted read-only, or the file belongs to another user."""
 
@@ -129,6 +136,7 @@ _SQLITE = {
     sqlite3.SQLITE_LOCKED: StoreBusy,
     sqlite3.SQLITE_FULL: StoreFull,
     sqlite3.SQLITE_IOERR_SHMSIZE: StoreFull,  # the log's index has no room to grow
+    sqlite3.SQLITE_INTERRUPT: TookTooLong,
     sqlite3.SQLITE_CORRUPT: StoreCorrupt,
     sqlite3.SQLITE_NOTADB: StoreCorrupt,
     sqlite3.SQLITE_READONLY: StoreUnavailable,

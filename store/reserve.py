@@ -31,6 +31,11 @@ def stands(path: Path) -> bool:
     return False
 
 
+def given_up(path: Path) -> bool:
+    """Whether it was given up, and only marks may take room."""
+    return path.exists() and not stands(path)
+
+
 def make_reserve(path: Path) -> None:
     """Have the reserve stand; for who holds the writers' lock. Raises `StoreFull`, `StoreUnavailable`."""
     if stands(path):
@@ -53,7 +58,7 @@ def make_reserve(path: Path) -> None:
 
 def require_reserve(path: Path) -> None:
     """Go on where the reserve stands or was never made; one that was given up is made anew. Raises `StoreFull`."""
-    if path.exists():
+    if given_up(path):
         make_reserve(path)
 
 

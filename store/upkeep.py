@@ -12,16 +12,21 @@ from typing import Any
 
 from store.engine import Store, lock_path
 from store.errors import StoreCorrupt, wrapping
-from store.reserve import make_reserve, reserve_path, stands
+from store.reserve import given_up, make_reserve, reserve_path, stands
 from store.write import wait_lock
 
 _AGAIN_SECONDS = 0.001
 
 
-def checkpoint_wal(store: Store) -> int:
-    """Move what it can of SQLite's log into the database, never waiting for anybody; the pages still left in it."""
-    if store.kind != "sqlite":
+def checkpoint_wal(store: Store) -> int | None:
+    """Move what it can of SQLite's log into the database, never waiting for anybody; the pages still left in it.
+
+    None where it may not, for the database would grow into the room that marks were given.
+    """
+    if store.path is None:
         return 0
+    if given_up(reserve_path(store.path)):
+        return None
     with wrapping(), store.engine.connect() as connection:
         _, pages, moved = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
     return int(pages) - int(moved)

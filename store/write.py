@@ -73,6 +73,8 @@ class Writing:
         allow_writing(self._connection, allowed=True)
         self._connection.begin()
         driver: Any = self._connection.connection.driver_connection
+        if self._marks:  # what a checkpoint adds to the database would take the room that was given up
+            driver.execute("PRAGMA wal_autocheckpoint=0")
         driver.execute("BEGIN IMMEDIATE")  # not through Core, which takes longer over it than SQLite
 
     def __exit__(
@@ -115,6 +117,8 @@ class Writing:
         if self._fd is not None:
             os.close(self._fd)
         with suppress(DBAPIError):
+            if self._marks:
+                self._connection.invalidate()  # the next one has its settings anew
             self._connection.close()
 
 

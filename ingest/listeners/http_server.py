@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from ingest.listeners.accepting import Acceptor
 from ingest.listeners.bounds import Meter
 from ingest.listeners.http import Asgi, Problem
 
@@ -218,18 +219,32 @@ class HttpServer:
             timeout_graceful_shutdown=int(bounds.drain.total_seconds()),
         )  # fmt: skip
         self._server = Server(config)
+        self._meter = meter
+        self._acceptor: Acceptor | None = None
         self._task: asyncio.Task[Any] | None = None
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections at ``sockets``."""
-        self._task = asyncio.create_task(self._server.serve(list(sockets)))
+        self._task = asyncio.create_task(self._server.serve([]))
         while not self._server.started and not self._task.done():  # noqa: ASYNC110 - it has no event to wait for
             await asyncio.sleep(0.005)
         if self._task.done():
             self._task.result()
+        self._acceptor = Acceptor(sockets, self._connection, meter=self._meter)
+        self._acceptor.start()
+
+    def _connection(self) -> asyncio.Protocol:
+        """What serves one client, as the server makes it for sockets that it accepts at itself."""
+        server = self._server
+        made: asyncio.Protocol = server.config.http_protocol_class(  # type: ignore[call-arg]
+            config=server.config, server_state=server.server_state, app_state=server.lifespan.state
+        )
+        return made
 
     async def close(self) -> None:
         """Let nobody in, and finish the requests that are being served."""
+        if self._acceptor is not None:
+            self._acceptor.close()
         self._server.should_exit = True
         if self._task is not None:
             await self._task

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from desk.receive import Keep
+from ingest.listeners.accepting import Acceptor
 from ingest.listeners.bounds import Meter, Room
 from ingest.listeners.lmtp import LmtpSession
 from ingest.listeners.smtp import Session
@@ -51,16 +52,14 @@ class SmtpServer:
         self._session = session
         self._sessions: set[Conversation] = set()
         self._per_source: Counter[str] = Counter()
-        self._servers: list[asyncio.Server] = []
+        self._acceptor: Acceptor | None = None
         self._empty = asyncio.Event()
         self._empty.set()
 
-    async def start(self, sockets: Sequence[socket.socket]) -> None:
+    def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections at ``sockets``."""
-        loop = asyncio.get_running_loop()
-        for listening in sockets:
-            create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
-            self._servers.append(await create(lambda: self._session(self), sock=listening))
+        self._acceptor = Acceptor(sockets, lambda: self._session(self), meter=self.meter)
+        self._acceptor.start()
 
     def admit(self, session: Conversation) -> str | None:
         """None for a session that may go on, else the reply that ends it."""
@@ -102,8 +101,8 @@ class SmtpServer:
     async def close(self) -> None:
         """Take no new connections, let mails that are arriving arrive, tell all others to come back."""
         self.draining = True
-        for server in self._servers:
-            server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         for session in list(self._sessions):
             if not session.busy:
                 session.hang_up("421 4.3.2 the desk is stopping, come back soon")
@@ -126,7 +125,7 @@ async def serve_smtp(
 ) -> SmtpServer:
     """Open the SMTP door at ``sockets``, else at ``settings.listen``. Raises OSError, `BadListen`, `BadUsers`."""
     server = SmtpServer(settings, keep, now=now, meter=meter, ready=ready, session=Session)
-    await server.start(sockets or bind(settings.listen))
+    server.start(sockets or bind(settings.listen))
     return server
 
 
@@ -141,7 +140,7 @@ async def serve_lmtp(
 ) -> SmtpServer:
     """Open the LMTP door at ``sockets``, else at the path ``settings.listen``. Raises OSError, `BadUsers`."""
     server = SmtpServer(settings, keep, now=now, meter=meter, ready=ready, session=LmtpSession)
-    await server.start(sockets or [bind_unix(Path(settings.listen))])
+    server.start(sockets or [bind_unix(Path(settings.listen))])
     return server
 
 

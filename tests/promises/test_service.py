@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import resource
 import shlex
 import signal
@@ -260,18 +261,24 @@ def test_an_abort_shows_where_every_thread_stands(desk: Any) -> None:
 def test_with_all_descriptors_taken_it_goes_on_when_some_are_free(
     new_desk: Callable[..., Any], mail_of: Callable[..., Any], waiting: Callable[..., Any]
 ) -> None:
-    """Fault 111: who comes meanwhile waits or is turned away; nothing ends."""
+    """Fault 111: who comes meanwhile waits, what is kept is kept, nothing ends, and the operator hears of it."""
     desk = new_desk()
     serve(desk, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
     waiting(desk.ready, "it is ready")
     with ExitStack() as stack:
-        for _ in range(100):
-            with suppress(OSError):
-                stack.enter_context(socket.create_connection(("127.0.0.1", desk.web), timeout=5))
+        early = stack.enter_context(smtplib.SMTP("127.0.0.1", desk.smtp, timeout=30))
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", desk.web), timeout=5)) for _ in range(100)]
+        late = threading.Thread(target=send_late, args=(desk.smtp, mail_of(subject="Late")))
+        waiting(lambda: "door.pauses" in desk.log(), "it takes nobody more")
+        late.start()
+        early.send_message(mail_of(subject="Early"))
+        assert late.is_alive()
         assert desk.process.poll() is None
-    waiting(desk.ready, "it answers again")
-    desk.mail(mail_of())
-    waiting(desk.incidents, "and works")
+        for one in idle:
+            one.close()
+        late.join(30)
+    waiting(lambda: len(rows(desk, "SELECT id FROM incidents")) == 2, "both are incidents")
+    assert re.search(r'^triaged_limit_total{kind="files"} [1-9]', desk.get("/metrics")[1], re.MULTILINE)
     assert desk.stop() == 0
 
 

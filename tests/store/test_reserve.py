@@ -16,14 +16,14 @@ from store.engine import Store, open_store
 from store.errors import StoreFull
 from store.reserve import ROOM, SIZE, reserve_path
 from store.tables.people import people
-from store.upkeep import keep_reserve
+from store.upkeep import checkpoint_wal, keep_reserve
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 MiB."""
+    """A disk of 192 MiB."""
     try:
-        with small_disk(tmp_path / "disk", 64) as folder:
+        with small_disk(tmp_path / "disk", 192) as folder:
             yield folder
     except NotHere as error:
         pytest.skip(str(error))
@@ -70,6 +70,25 @@ def test_a_full_disk_takes_marks_and_nothing_else(desk: Store, disk: Path) -> No
         write(connection, 4000)
     assert written(desk) == 2001
     assert reserve.stat().st_blocks * 512 >= SIZE
+
+
+def test_no_checkpoint_takes_the_room_of_marks(desk: Store, disk: Path) -> None:
+    """The log may hold more than the reserve, all of which would make the database longer."""
+    keep_reserve(desk)
+    with desk.reading() as reader:
+        reader.execute(people.select()).all()  # so that no commit takes the log back
+        for first in range(0, 45_000, 5000):
+            with desk.writing() as connection:
+                write(connection, first, kibibytes=5000)
+    with ballast(disk):
+        for number in range(5):
+            with desk.marking() as connection:
+                write(connection, 100_000 + 1000 * number, kibibytes=1000)
+            assert checkpoint_wal(desk) is None
+    assert written(desk) == 50_000
+    with desk.writing():
+        pass
+    assert checkpoint_wal(desk) == 0
 
 
 def test_it_is_made_anew_only_where_there_is_room_beyond_it(desk: Store, disk: Path) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from store.bulk import insert_rows
-from store.engine import Store, open_store
-from store.errors import StoreCorrupt
+from store.engine import LONGEST_LOOK, Store, open_store
+from store.errors import StoreCorrupt, TookTooLong
 from store.tables.people import people
 from store.upkeep import check_pages, checkpoint_wal
 
@@ -37,6 +38,29 @@ def test_a_checkpoint_leaves_what_a_reader_still_needs(sqlite_url: str) -> None:
         assert checkpoint_wal(opened) > 0
     assert checkpoint_wal(opened) == 0
     opened.close()
+
+
+def test_a_reader_that_takes_too_long_is_given_up(sqlite_url: str) -> None:
+    """Fault 95: so that the log can be taken back; the connection serves others as before."""
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    with closing(open_store(sqlite_url)) as opened:
+        with pytest.raises(TookTooLong), opened.reading(longest=timedelta(seconds=0.1)) as connection:
+            connection.exec_driver_sql(endless).all()
+        with opened.writing() as connection:
+            insert_rows(connection, people, [(1, None, "Ana Example", None, None, None)])
+        with opened.reading() as connection:
+            assert len(connection.execute(people.select()).all()) == 1
+    assert timedelta(seconds=30) == LONGEST_LOOK
+
+
+def test_a_proof_takes_as_long_as_it_takes(sqlite_url: str) -> None:
+    """What an operator asks for and what sees everything is not given up."""
+    long = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 300000) SELECT count(*) FROM n"
+    with closing(open_store(sqlite_url)) as opened:
+        with pytest.raises(TookTooLong), opened.reading(longest=timedelta(0)) as connection:
+            connection.exec_driver_sql(long).scalar()
+        with opened.reading(longest=None) as connection:
+            assert connection.exec_driver_sql(long).scalar() == 300_000
 
 
 def test_a_sound_database_is_found_sound(store: Store) -> None:

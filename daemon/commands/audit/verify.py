@@ -37,7 +37,7 @@ def verify(
     from store.listing.incidents import find_incident, refs_of
 
     number = None if subject is None else number_of(subject)
-    with session.reading() as connection:
+    with session.store.reading(longest=None) as connection:
         record = None if number is None else find_incident(connection, number)
         if number is not None and record is None:
             raise NotFound(f"There is no record {subject}")

@@ -23,7 +23,7 @@ def reconcile(session: Session) -> None:
     """Prove that nothing that was accepted was dropped, and nothing counts that never came. Exit 1 on a difference."""
     from store.reconcile import reconcile as compare
 
-    with session.reading() as connection:
+    with session.store.reading(longest=None) as connection:
         found = compare(connection)
     if session.as_json:
         say_json(_shape(found))
