@@ -21,11 +21,11 @@ from urllib.parse import quote
 from sqlalchemy import StaticPool, create_engine
 
 from store.copying import Copied, Tell, copy_rows, copy_store, open_empty
-from store.engine import Store
+from store.engine import Store, connect_store, sqlite_path
 from store.errors import Foreign, SchemaMismatch, StoreCorrupt, StoreError, StoreFull, wrap_file, wrapping
 from store.holding import HoldReason, hold_deliveries, leave_to_original
 from store.keys import load_instance, rename_instance
-from store.schema import APPLICATION_ID, check_schema
+from store.schema import APPLICATION_ID, SCHEMA, check_schema, schema_of
 from store.upkeep import check_pages
 
 _PAGES_AT_ONCE = 1000
@@ -61,8 +61,8 @@ class Backup:
     instance: str
 
 
-def make_backup(store: Store, path: Path, tell: Tell) -> Backup:
-    """Write every row of ``store`` to a new file at ``path``, while others write on.
+def make_backup(store: Store, path: Path, tell: Tell, *, schema: int = SCHEMA) -> Backup:
+    """Write every row of ``store``, which has that schema, to a new file at ``path``, while others write on.
 
     The file appears under its name once it is whole, checked and on the disk. Raises `Exists`, `StoreCorrupt`.
     """
@@ -78,9 +78,27 @@ def make_backup(store: Store, path: Path, tell: Tell) -> Backup:
                 copy_store(store, f"sqlite:///{partial}", tell)
         except StoreFull as error:
             raise StoreFull(f"There is no room for {path}; nothing was written, and the store is well.") from error
-        name = _settle(partial)
+        name = _settle(partial, schema)
         digest = _flush(partial)
     return Backup(path, path.stat().st_size, digest, name)
+
+
+def back_up_older(url: str) -> Backup | None:
+    """A backup of an SQLite database with an older schema, beside it, before that is changed; None for any other.
+
+    The version that the database is of restores it. One of the same schema was left by a migration that was killed.
+    """
+    path = sqlite_path(url)
+    if path is None or not path.exists() or not path.stat().st_size:
+        return None
+    with closing(connect_store(url)) as store:
+        with store.reading() as connection:
+            found = schema_of(connection)
+        if found is None or found >= SCHEMA:
+            return None
+        kept = path.with_name(f"{path.name}.schema-{found}")
+        kept.unlink(missing_ok=True)
+        return make_backup(store, kept, lambda *_: None, schema=found)
 
 
 def restore_backup(path: Path, url: str, *, as_copy: bool, now: datetime, tell: Tell) -> Copied:
@@ -146,12 +164,12 @@ def _copy_pages(store: Store, partial: Path, tell: Tell) -> None:
         )
 
 
-def _settle(partial: Path) -> str:
+def _settle(partial: Path, schema: int) -> str:
     """Leave one file without a log beside it, and look at every page; the id of the desk."""
     with closing(sqlite3.connect(partial)) as driver, wrapping():
         driver.execute("PRAGMA journal_mode=DELETE")
     try:
-        opened = open_backup(partial)
+        opened = open_backup(partial, schema=schema)
     except WrongBackup as error:
         raise StoreCorrupt from error
     with closing(opened), opened.reading() as connection:
@@ -168,7 +186,7 @@ def _flush(partial: Path) -> str:
     return digest.hexdigest()
 
 
-def open_backup(path: Path) -> Store:
+def open_backup(path: Path, *, schema: int = SCHEMA) -> Store:
     """A backup, to read from; the file is not changed in any way. Raises `WrongBackup`."""
     address = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
     engine = create_engine(
@@ -177,7 +195,7 @@ def open_backup(path: Path) -> Store:
     )  # fmt: skip
     store = Store(engine, "sqlite", path)
     try:
-        _check(store)
+        _check(store, schema)
     except StoreError as error:
         store.close()
         if isinstance(error, SchemaMismatch):
@@ -190,10 +208,10 @@ def open_backup(path: Path) -> Store:
     return store
 
 
-def _check(store: Store) -> None:
+def _check(store: Store, schema: int) -> None:
     """Look whose it is, and at every page."""
     with store.reading() as connection:
         if connection.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
             raise Foreign
-        check_schema(connection)
+        check_schema(connection, schema)
     check_pages(store, within=_AS_LONG_AS_IT_TAKES)

@@ -28,10 +28,10 @@ def schema_of(connection: Connection) -> int | None:
         raise Foreign from error
 
 
-def check_schema(connection: Connection) -> None:
-    """Raise `Foreign`, `Missing` or `SchemaMismatch` unless this program can use the database."""
+def check_schema(connection: Connection, known: int = SCHEMA) -> None:
+    """Raise `Foreign`, `Missing` or `SchemaMismatch` unless the database has the schema that is known."""
     found = schema_of(connection)
     if found is None:
         raise Missing
-    if found != SCHEMA:
-        raise SchemaMismatch(found=found, known=SCHEMA)
+    if found != known:
+        raise SchemaMismatch(found=found, known=known)

@@ -23,8 +23,8 @@ def migrate(
     """Bring the database to the schema that this version needs.
 
     One that was never there is made. When the state folder remembers one that is gone, nothing is made without
-    --create: it may be a disk that is not mounted. The daemon runs this by itself where it must; while it works on an
-    SQLite file, nothing is done there.
+    --create: it may be a disk that is not mounted. Beside an SQLite file with an older schema a backup of it is kept.
+    The daemon runs this by itself where it must; while it works on an SQLite file, nothing is done there.
     """
     with refusing_store():
         _migrate(read_config(config), create=create)
@@ -32,6 +32,7 @@ def migrate(
 
 def _migrate(config: Config, *, create: bool) -> None:
     from daemon.state import StateFolder, alone_on
+    from store.backup import back_up_older
     from store.engine import open_store, sqlite_path
     from store.errors import Missing
     from store.keys import load_instance
@@ -42,6 +43,9 @@ def _migrate(config: Config, *, create: bool) -> None:
     known = state.instance
     try:
         with alone_on(sqlite_path(config.store)):
+            kept = back_up_older(config.store)
+            if kept is not None:
+                say(f"The database as it was is kept at {kept.path}.")
             to_head(config.store, create=create or known is None)
     except Missing as error:
         raise Missing(

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import UnixSocketController
 from aiosmtpd.lmtp import LMTP
+from alembic.command import upgrade
 from typer.testing import CliRunner, Result
 
 from daemon import checks
@@ -22,7 +25,11 @@ from daemon.commands.triagectl import app as triagectl
 from daemon.commands.triaged import app
 from daemon.config import load_config
 from rules.problems import Problems
+from store.engine import connect_store
 from store.filesystem import network_file_system
+from store.keys import begin_instance
+from store.migrate import configuration
+from store.tables import METADATA
 
 MAIL = b"From: kim@example.org\nTo: Desk <support@example.com>\nSubject: dark\nMessage-ID: <1@x>\n\nIt is dark.\n"
 
@@ -171,6 +178,24 @@ def test_migrate_makes_no_new_database_where_one_was_lost(folder: Path) -> None:
     made = _run("migrate", "-c", config, "--create")
     assert made.exit_code == 0
     assert (folder / "state" / "instance").read_text().strip() in made.stdout
+
+
+def test_migrate_keeps_an_older_file_as_it_was(folder: Path) -> None:
+    """A backup beside it, which the older version restores."""
+    config = _config(folder)
+    _run("migrate", "-c", config)
+    with closing(connect_store(f"sqlite:///{folder}/state/triaged.db")) as store, store.writing() as connection:
+        for table in METADATA.sorted_tables:
+            connection.exec_driver_sql(f"DROP TABLE {table.name}")
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+        upgrade(configuration(connection), "0001")
+        begin_instance(connection, schema=1, now=datetime.now(UTC))
+    migrated = _run("migrate", "-c", config)
+    assert migrated.exit_code == 0
+    kept = folder / "state" / "triaged.db.schema-1"
+    assert f"The database as it was is kept at {kept}." in migrated.stdout
+    assert kept.stat().st_mode & 0o077 == 0
+    assert "is kept" not in _run("migrate", "-c", config).stdout
 
 
 def test_migrate_is_tried_again_where_no_database_answers(folder: Path, postgresql_server: Any) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, MetaData, Table, select
 from daemon.desks import operator
 from desk.restore import Resolution
 from store.audit import verify
+from store.backup import WrongBackup, back_up_older, open_backup
 from store.clock import believe_clock
 from store.copying import copy_store
 from store.counters import last_given, set_given
@@ -139,6 +140,24 @@ def test_it_works_on_afterwards(old: Any, target_url: str, tmp_path: Path) -> No
                 assert reconcile(connection).differences == []
                 assert connection.execute(select(incidents.c.id).where(incidents.c.due_at != PLACE)).all() == []
             store.close()
+
+
+def test_before_an_sqlite_file_is_changed_a_backup_of_it_is_kept(old: Any, target_url: str) -> None:
+    """Fault 108: for the version that made it; also where a migration that was killed left one."""
+    path = sqlite_path(target_url)
+    kept = [back_up_older(target_url) for _ in range(2)]
+    if path is None:
+        assert kept == [None, None]
+        return
+    migrate(target_url, create=False)
+    assert back_up_older(target_url) is None
+    backup = path.with_name("triaged.db.schema-1")
+    assert {made.path for made in kept if made is not None} == {backup}
+    with pytest.raises(WrongBackup, match="schema 1"):
+        open_backup(backup)
+    with closing(open_backup(backup, schema=1)) as before, before.reading() as connection:
+        held = connection.exec_driver_sql("SELECT count(*) FROM incidents").scalar()
+        assert held == len(old.records())
 
 
 def test_a_record_is_placed_again_when_its_clocks_were_moved(running: Any) -> None:
