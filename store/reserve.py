@@ -33,7 +33,9 @@ def stands(path: Path) -> bool:
 
 def given_up(path: Path) -> bool:
     """Whether it was given up, and only marks may take room."""
-    return path.exists() and not stands(path)
+    with suppress(FileNotFoundError):
+        return path.stat().st_size != SIZE
+    return False
 
 
 def make_reserve(path: Path) -> None:
