@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, case, func, select, text
 
+from incidents.effects import WAKING
 from kit.instants import to_micros
 from store.holding import load_hold
 from store.tables.incidents import NO_CLOCK, RESOLVED, incidents
@@ -52,6 +53,7 @@ class Standing:
     inbox_oldest_seconds: float = 0.0
     quarantine_waiting: int = 0
     outbox_oldest_seconds: float = 0.0
+    pages_oldest_seconds: float = 0.0
     outbox_held: int = 0
     timers_late_seconds: float = 0.0
 
@@ -102,6 +104,7 @@ def read_standing(connection: Connection, now: datetime) -> Standing:
             select(func.count()).select_from(receipts).where(_QUARANTINED)
         ).scalar_one(),
         outbox_oldest_seconds=_age(connection.execute(unsent).scalar(), instant),
+        pages_oldest_seconds=_age(connection.execute(unsent.where(outbox.c.kind.in_(WAKING))).scalar(), instant),
         outbox_held=int(load_hold(connection) is not None),
         timers_late_seconds=_age(connection.execute(due).scalar(), instant),
     )

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from daemon import logs
 from daemon.gauges import Pace, count_open, read_standing
-from daemon.outbox import Handover
+from daemon.outbox import Handover, outcome_of
 from daemon.series import DOORS, OTHER, PREFIX, SERIES, SOURCES, UNKNOWN, Series
 from store.engine import Store
 
@@ -20,7 +20,6 @@ Child = Counter | Gauge | Histogram
 _KINDS: Mapping[str, type[Counter | Gauge]] = {"counter": Counter, "gauge": Gauge}
 #: Looking at every open record takes at most a two-hundredth of a processor.
 _REST = 200
-_HANDED_OVER = ("delivered", "delayed", "failed", "expired", "superseded")
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, that nobody reads
 
@@ -73,8 +72,10 @@ class Metrics:
 
     def handed_over(self, done: Handover) -> None:
         """A round of handing mail over."""
-        for outcome in _HANDED_OVER:
-            self._add("outbox_total", ("mail", outcome), getattr(done, outcome))
+        for verdict in done.verdicts:
+            outcome = outcome_of(verdict)
+            if outcome is not None:
+                self._add("outbox_total", ("mail", verdict.outgoing.kind, outcome), 1)
 
     def store_error(self, code: str) -> None:
         """The store did not do what was asked; ``code`` is the error's."""
@@ -92,6 +93,11 @@ class Metrics:
         """Whether work is taken."""
         self._gauge("ready").set(int(ready))
 
+    def log_pages(self, waiting: int | None) -> None:
+        """The pages that wait in SQLite's log; None where nobody looked."""
+        if waiting is not None:
+            self._gauge("wal_pages").set(waiting)
+
     def disk(self, *, free: int, total: int) -> None:
         """The room on the state folder's disk, in bytes."""
         self._gauge("disk_free_bytes").set(free)
@@ -107,6 +113,8 @@ class Metrics:
         ):  # fmt: skip
             for value, amount in (report.get(name) or {}).items():
                 self._add(series, (str(value),), amount)
+        for kind, amount in (report.get("not_composed") or {}).items():
+            self._add("outbox_total", ("mail", kind, "failed"), amount)
         self._add("timers_total", (), report.get("timers") or 0)
         self._add("parser_restarts_total", (), report.get("parser_restarts") or 0)
         stages = report.get("stages") or {}
@@ -119,7 +127,7 @@ class Metrics:
             standing = read_standing(connection, now)
         for name in (
             "inbox_waiting", "inbox_oldest_seconds", "quarantine_waiting", "outbox_oldest_seconds", "outbox_held",
-            "timers_late_seconds",
+            "pages_oldest_seconds", "timers_late_seconds",
         ):  # fmt: skip
             self._gauge(name).set(getattr(standing, name))
         if self._counting.due():

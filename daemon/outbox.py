@@ -49,6 +49,8 @@ MOST_PAUSE_OF_PAGE = timedelta(minutes=2)
 RENEW_SECONDS, SURE_SECONDS = 3.0, 9.0
 #: How long a stop waits for the mails that are on their way.
 GRACE_SECONDS = 10.0
+#: Why a mail is dead that could not be handed over in time.
+EXPIRED = "expired"
 #: Takes of a row alone after which composing it is given up: it took its worker down each time.
 MOST_TAKES = 3
 
@@ -142,6 +144,15 @@ def _composed(
 # ---------------------------------------------------------------------- hand over
 
 
+def outcome_of(verdict: Verdict) -> str | None:
+    """What came of a mail in a round of handing over, in the words of `Handover`; None where it was not tried."""
+    if verdict.state == OutboxState.DEAD:
+        return "expired" if verdict.reason == EXPIRED else "failed"
+    if verdict.state == OutboxState.READY:
+        return "delayed" if verdict.attempts is not None else None
+    return str(verdict.state)
+
+
 async def handover_round(
     store: Store, relay: Relay, *, owner: str, now: datetime, limit: int = 100, lease: timedelta = LEASE
 ) -> Handover:
@@ -202,7 +213,7 @@ def _due(store: Store, lease: Lease, limit: int, done: Handover) -> tuple[list[O
     for one in claimed:
         if one.expires_at <= lease.now:
             done.expired += 1
-            verdicts.append(Verdict(one, OutboxState.DEAD, reason="expired"))
+            verdicts.append(Verdict(one, OutboxState.DEAD, reason=EXPIRED))
         elif one.id in old:
             done.superseded += 1
             verdicts.append(Verdict(one, OutboxState.SUPERSEDED))

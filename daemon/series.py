@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from desk.answering import Unanswered
+from incidents.effects import NoticeKind
 from incidents.signal import Disposition
 from store.errors import StoreError
 
@@ -44,8 +45,9 @@ def _codes(error: type[StoreError]) -> Iterator[str]:
 
 _LIMITS = (
     "bare_newline", "files", "http_connections", "http_head", "http_malformed", "http_memory", "http_slow",
-    "http_unread", "http_verb", "mime_depth", "smtp_budget", "smtp_command", "smtp_connections", "smtp_connections_per_source",
-    "smtp_failure", "smtp_idle", "smtp_memory", "smtp_recipients", "smtp_size", "smtp_slow", "tls_handshake", OTHER,
+    "http_unread", "http_verb", "mime_depth", "smtp_budget", "smtp_command", "smtp_connections",
+    "smtp_connections_per_source", "smtp_failure", "smtp_idle", "smtp_memory", "smtp_recipients", "smtp_size",
+    "smtp_slow", "tls_handshake", OTHER,
 )  # fmt: skip
 _OUTCOMES = (
     "accepted", "kept", "repeated", "not_kept", "aborted", "unreadable", "malformed", "unauthorized", "method",
@@ -126,14 +128,20 @@ SERIES = (
         help="By how much the timer that waits longest is late; 0 when none is due.",
     ),
     Series(
-        name="outbox_total", kind="counter", help="Attempts to hand a notification over, by result.",
+        name="outbox_total", kind="counter",
+        help="Attempts to hand a notification over, by what it is and by result; what could not be composed failed.",
         labels={
-            "channel": ("mail",), "outcome": ("delivered", "delayed", "failed", "expired", "superseded"),
+            "channel": ("mail",), "kind": (*map(str, NoticeKind), OTHER),
+            "outcome": ("delivered", "delayed", "failed", "expired", "superseded"),
         },
     ),
     Series(
         name="outbox_oldest_seconds", kind="gauge", unit="seconds",
         help="Age of the oldest notification that still has to go out; 0 when none has.",
+    ),
+    Series(
+        name="pages_oldest_seconds", kind="gauge", unit="seconds",
+        help="Age of the oldest page that still has to go out: escalation, deadline, or the notice of several.",
     ),
     Series(
         name="outbox_held", kind="gauge",
@@ -155,6 +163,10 @@ SERIES = (
         help="1 when the policy in force is what the files say, 0 when they were refused.",
     ),
     Series(name="ready", kind="gauge", help="1 while work is taken at the doors, 0 while senders are turned away."),
+    Series(
+        name="wal_pages", kind="gauge", unit="pages",
+        help="Pages of SQLite's log that wait to be moved into the database; many while somebody looks for long.",
+    ),
     Series(
         name="disk_free_bytes", kind="gauge", unit="bytes", help="Free on the disk of the state folder.",
     ),

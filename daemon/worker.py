@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from daemon.policy import read_policy
 from daemon.stages import Stages
 from daemon.timers import timers_round
 from desk.context import Desk
+from incidents.effects import OutboxState
 from ingest.parser import MailParser
 from store.audit import make_checkpoint
 from store.engine import Store, open_store
@@ -79,6 +81,7 @@ class Report:
     timers: int = 0
     late_seconds: float = 0.0
     composed: int = 0
+    not_composed: dict[str, int] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     parser_restarts: int = 0
 
@@ -118,7 +121,7 @@ class Worker:
             make_checkpoint(self._store, now)
         report.parser_restarts = self._parser.restarts - self._restarts
         self._restarts = self._parser.restarts
-        if not (worked.busy or report.timers or report.composed or report.parser_restarts):
+        if not (worked.busy or report.timers or report.composed or report.not_composed or report.parser_restarts):
             return None
         report.stages = self._stages.drain()
         return report
@@ -129,6 +132,7 @@ class Worker:
         report.composed = made.ready
         if made.busy:
             self._compose.again()
+        report.not_composed = dict(Counter(one.outgoing.kind for one in made.verdicts if one.state == OutboxState.DEAD))
         self._journeys.told(made.verdicts)
         for row, error in made.dead.items():
             log.error("outbox.not_composed", outbox=row, error=type(error).__name__, exc_info=error)

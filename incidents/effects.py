@@ -24,6 +24,8 @@ class NoticeKind(StrEnum):
 AUTOMATIC = frozenset({NoticeKind.ACKNOWLEDGEMENT, NoticeKind.STATUS})
 #: Mail to people on call: never counted, but collapsed beyond their limit.
 PAGES = frozenset({NoticeKind.ESCALATION, NoticeKind.DEADLINE})
+#: The same, and the notices that stand for many of them: what somebody is to be woken by.
+WAKING = PAGES | {NoticeKind.NOTICE}
 
 
 class OutboxState(StrEnum):

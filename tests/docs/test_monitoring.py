@@ -14,6 +14,7 @@ import yaml
 
 from daemon.reference import FOLDER
 from daemon.series import PREFIX, SERIES, SOURCES
+from incidents.effects import WAKING, NoticeKind
 
 MONITORING = FOLDER.parents[1] / "monitoring"
 OPERATING = FOLDER.parent / "operating"
@@ -108,6 +109,16 @@ def test_every_alert_is_explained_and_tested() -> None:
     tests = yaml.safe_load((MONITORING / "tests.yml").read_text())["tests"]
     fired = {case["alertname"] for test in tests for case in test["alert_rule_test"] if case.get("exp_alerts")}
     assert fired == set(names)
+
+
+def test_what_wakes_nobody_is_told_apart_from_what_does() -> None:
+    """A page that is given up is critical, all other mail a warning, and between them they are all there is."""
+    found = {rule["alert"]: (rule["labels"]["severity"], rule["expr"]) for rule in rules()}
+    kinds = {
+        severity: set(re.findall(r'kind=~"([^"]*)"', expression)[0].split("|"))
+        for severity, expression in (found["TriagedPageDead"], found["TriagedMailDead"])
+    }
+    assert kinds == {"critical": set(WAKING), "warning": set(NoticeKind) - WAKING}
 
 
 def test_every_alert_says_how_bad_and_what() -> None:

@@ -14,9 +14,11 @@ from daemon.gauges import Pace
 from daemon.metrics import Metrics
 from daemon.outbox import Handover
 from daemon.series import OTHER, SERIES
+from incidents.effects import Outgoing
 from kit.instants import to_micros
 from store.bulk import insert_rows
 from store.engine import Store
+from store.outbox import Verdict
 from store.tables.incidents import CLOSED, incidents
 from store.tables.outbox import outbox
 from store.tables.receipts import receipts
@@ -78,12 +80,14 @@ def test_what_a_worker_reports_is_added(metrics: Metrics) -> None:
     report = {
         "receipts": 3, "dispositions": {"opened": 2, "repeated": 40}, "quarantined": {"mail": 1}, "timers": 4,
         "late_seconds": 0.5, "composed": 2, "stages": {"decide": 0.003, "save": 0.004}, "parser_restarts": 1,
+        "not_composed": {"deadline": 1},
     }  # fmt: skip
     metrics.apply_report(report)
     metrics.apply_report(report)
     found = values(metrics)
     assert found["triaged_signals_total", "repeated"] == 80
     assert found["triaged_quarantine_total", "mail"] == 2
+    assert found["triaged_outbox_total", "mail", "deadline", "failed"] == 2
     assert found["triaged_timers_total",] == 8
     assert found["triaged_parser_restarts_total",] == 2
     assert found["triaged_stage_seconds_total", "decide"] == pytest.approx(0.006)
@@ -92,15 +96,23 @@ def test_what_a_worker_reports_is_added(metrics: Metrics) -> None:
 
 def test_the_daemons_own_events(metrics: Metrics) -> None:
     metrics.committed(17, 0.004)
-    metrics.handed_over(Handover(delivered=3, delayed=1, expired=2))
+    metrics.handed_over(Handover(verdicts=[
+        *(Verdict(_mail("status"), "delivered", attempts=1) for _ in range(3)), Verdict(_mail("status"), "superseded"),
+        Verdict(_mail("escalation"), "ready", next_at=NOON, attempts=1), Verdict(_mail("escalation"), "ready"),
+        Verdict(_mail("escalation"), "dead", reason="refused", attempts=1),
+        Verdict(_mail("notice"), "dead", reason="expired"),
+    ]))  # fmt: skip
     metrics.store_error("store.busy")
     metrics.worker_ended()
     metrics.reloaded(success=False)
     found = values(metrics)
     assert found["triaged_commit_rows_sum",] == 17
     assert found["triaged_commit_seconds_bucket", "0.005"] == 1
-    assert found["triaged_outbox_total", "mail", "delivered"] == 3
-    assert found["triaged_outbox_total", "mail", "expired"] == 2
+    handed = {key[2:]: count for key, count in found.items() if key[0] == "triaged_outbox_total" and count}
+    assert handed == {
+        ("status", "delivered"): 3, ("status", "superseded"): 1, ("escalation", "delayed"): 1,
+        ("escalation", "failed"): 1, ("notice", "expired"): 1,
+    }  # fmt: skip
     assert found["triaged_db_error_total", "busy"] == 1
     assert found["triaged_worker_restarts_total",] == 1
     assert found["triaged_config_last_reload_success",] == 0
@@ -140,17 +152,19 @@ def test_gauges_say_what_the_store_holds(store: Store, metrics: Metrics) -> None
              None, None, None, None, 0, 0, 0, None, None)
             for number, subject, name, state, due, look in clocks
         ])  # fmt: skip
-        connection.execute(insert(outbox).values(
-            id=1, kind="status", person=1, recipient="a@example.com", channel="mail", rank=3, message_id="m",
-            facts="{}", state="waiting", attempts=0, created_at=minutes(-7), next_at=at, expires_at=minutes(99),
-            members=0,
-        ))  # fmt: skip
+        for number, kind, since in ((1, "status", -7), (2, "notice", -3), (3, "escalation", -2)):
+            connection.execute(insert(outbox).values(
+                id=number, kind=kind, person=1, recipient="a@example.com", channel="mail", rank=3, message_id="m",
+                facts="{}", state="waiting", attempts=0, created_at=minutes(since), next_at=at, expires_at=minutes(99),
+                members=0,
+            ))  # fmt: skip
     metrics.refresh(store, NOON)
     found = values(metrics)
     assert found["triaged_inbox_waiting",] == 2
     assert found["triaged_inbox_oldest_seconds",] == 120
     assert found["triaged_quarantine_waiting",] == 1
     assert found["triaged_outbox_oldest_seconds",] == 420
+    assert found["triaged_pages_oldest_seconds",] == 180
     assert found["triaged_timers_late_seconds",] == 300
     assert found["triaged_incidents_open", "P2"] == 2
     assert found["triaged_targets", "sla.respond", "over"] == 1
@@ -162,6 +176,13 @@ def test_gauges_say_what_the_store_holds(store: Store, metrics: Metrics) -> None
         connection.execute(receipts.delete())
     metrics.refresh(store, NOON)
     assert values(metrics)["triaged_inbox_oldest_seconds",] == 0
+
+
+def test_the_log_of_the_database_is_looked_at(metrics: Metrics) -> None:
+    """Fault 95: a reader that stays for long shows; where nobody could look the figure stays."""
+    metrics.log_pages(1200)
+    metrics.log_pages(None)
+    assert values(metrics)["triaged_wal_pages",] == 1200
 
 
 def test_what_takes_long_is_counted_less_often() -> None:
@@ -176,6 +197,12 @@ def test_what_takes_long_is_counted_less_often() -> None:
     assert not pace.due()
     now[0] += 0.2
     assert pace.due()
+
+
+def _mail(kind: str) -> Outgoing:
+    return Outgoing(
+        1, 1, kind, 7, "ana@example.com", 3, "t.1@d7k2.example.com", {}, "ready", NOON, NOON, NOON + timedelta(days=5)
+    )
 
 
 def _incident(number: int, state: str, at: int) -> dict[str, object]:
