@@ -280,7 +280,7 @@ class App:
             return self.clock.now()
 
     async def _upkeep(self) -> float:
-        await asyncio.to_thread(checkpoint_wal, self.store)
+        self.metrics.log_pages(await asyncio.to_thread(checkpoint_wal, self.store))
         if self.committer.down_since is not None:
             await asyncio.to_thread(self.committer.probe)
         await asyncio.to_thread(keep_reserve, self.store)
