@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from console.words import span, state_word, target_word, when
+from console.words import span, target_word, when
 from desk.ports import Shown
 from incidents.targets import Target, TargetState
 from kit.text import header_text
@@ -72,7 +72,7 @@ def row_of(shown: Shown, now: datetime, zone: tzinfo) -> RowView:
         severity=incident.severity,
         bars=5 - int(digit) if digit in {"1", "2", "3", "4"} else 0,
         needs_person=incident.needs_person,
-        state=state_word(incident.state),
+        state=header_text(shown.state, 40),
         unseen=incident.acknowledged_at is None and incident.state == "new",
         by_machine=incident.requester is None,
         about="" if secret else _about(shown),

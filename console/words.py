@@ -1,4 +1,4 @@
-"""Times and states in the words of the design: short, with the number and the unit."""
+"""Times in the words of the design: short, with the number and the unit."""
 
 from __future__ import annotations
 
@@ -7,24 +7,6 @@ from datetime import datetime, timedelta, tzinfo
 from kit.durations import tell_duration
 
 _MINUTE = timedelta(minutes=1)
-_STATES = {
-    "new": "New",
-    "working": "Working",
-    "waiting_customer": "Waiting on customer",
-    "waiting_vendor": "Waiting on vendor",
-    "restored": "Restored",
-    "resolved": "Resolved",
-    "closed": "Closed",
-}
-
-
-def state_word(state: str) -> str:
-    """A state for people.
-
-    >>> state_word("waiting_vendor")
-    'Waiting on vendor'
-    """
-    return _STATES.get(state, state.replace("_", " ").capitalize())
 
 
 def target_word(name: str) -> str:

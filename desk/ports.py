@@ -11,9 +11,10 @@ from incidents.targets import Target
 
 
 class Shown(NamedTuple):
-    """A record as a list or a page shows it: people by name, its promises that still bind beside it."""
+    """A record as a list or a page shows it: its state as policy calls it, people by name, the promises that bind."""
 
     incident: Incident
+    state: str
     assignee: str | None
     requester: str | None
     requester_address: str | None

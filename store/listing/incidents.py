@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -97,7 +97,7 @@ def list_incidents(
     place = None if cursor is None else read_cursor(cursor, (int, str, int))
     rows = connection.execute(_queue(wanted, place).limit(limit + 1)).all()
     kept, after = page_of(rows, limit, lambda row: (row.due_at, row.priority, row.id))
-    return Page(_lines(connection, kept), after)
+    return Page(lines_of(connection, kept), after)
 
 
 def _queue(wanted: Wanted, place: Sequence[Any] | None) -> Select[Any]:
@@ -128,7 +128,7 @@ def show_incident(connection: Connection, number: int) -> IncidentShown | None:
     rows = connection.execute(select(incidents).where(incidents.c.number == number)).all()
     if not rows:
         return None
-    line = _lines(connection, rows)[0]
+    line = lines_of(connection, rows)[0]
     subject = line.incident.id
     query = select(targets).where(targets.c.subject == subject).order_by(targets.c.started_at, targets.c.id)
     by = line.incident.acknowledged_by
@@ -180,12 +180,12 @@ def make_ref(kind: str, number: int) -> str:
     return f"{PREFIX[Kind(kind)]}-{number}"
 
 
-def _lines(connection: Connection, rows: Sequence[Row[Any]]) -> list[IncidentLine]:
+def lines_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[IncidentLine]:
     """Some rows of incidents with what lists show beside them: a handful of queries for all."""
     found = [incident_of(row) for row in rows]
     ids = [one.id for one in found]
     people = people_by_id(connection, [person for one in found for person in (one.requester, one.assignee)])
-    judged, counted, promised = _severities(connection, ids), count_signals(connection, ids), _promises(connection, ids)
+    judged, counted, promised = _severities(connection, ids), _signals(connection, ids), _promises(connection, ids)
     return [
         IncidentLine(
             one,
@@ -214,7 +214,7 @@ def _severities(connection: Connection, ids: Sequence[int]) -> dict[int, Severit
     return found
 
 
-def count_signals(connection: Connection, ids: Collection[int]) -> Mapping[int, int]:
+def _signals(connection: Connection, ids: Sequence[int]) -> Mapping[int, int]:
     """How many signals each took: those that have a row, or, when repeats were only counted, what its keys say."""
     kept = select(signals.c.incident, func.count()).where(signals.c.incident.in_(ids)).group_by(signals.c.incident)
     said = select(fold_keys.c.incident, func.sum(fold_keys.c.signals)).where(fold_keys.c.incident.in_(ids))

@@ -41,7 +41,7 @@ def promise(minutes: int, name: str = "sla.respond", state: str = "running") -> 
 
 
 def shown(record: Incident, *targets: Target, acknowledged_by: str | None = None) -> Shown:
-    return Shown(record, None, None, None, acknowledged_by, 3, targets)
+    return Shown(record, record.state, None, None, None, acknowledged_by, 3, targets)
 
 
 class FakePages:

@@ -90,7 +90,7 @@ def test_a_link_is_good_for_its_person_and_record(here: Set) -> None:
     asked = here.pages.asked(here.link(record.id, agent.id), NOON)
     assert asked is not None
     assert asked.person == agent.name
-    assert asked.shown.incident.title == "Payments fail"
+    assert (asked.shown.incident.title, asked.shown.state) == ("Payments fail", "New")
     assert asked.shown.requester_address == "ann@example.com"
     assert here.entries(record.id) == entries
 
