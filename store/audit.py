@@ -184,7 +184,9 @@ def _too_long(connection: Connection, scope: Scope) -> Broken | None:
 
 def _ownerless(connection: Connection, scope: Scope) -> Broken | None:
     record = exists().where(incidents.c.id == timeline.c.subject)
-    query = select(timeline.c.subject).where(timeline.c.seq == 1, ~record, _within(scope, timeline.c.subject))
+    buried = exists().where(tombstones.c.subject == timeline.c.subject)  # in the middle of it
+    lost = select(timeline.c.subject).where(timeline.c.seq == 1, ~record, ~buried)
+    query = lost.where(_within(scope, timeline.c.subject))
     row = connection.execute(query.order_by(timeline.c.subject).limit(1)).one_or_none()
     return None if row is None else Broken(row.subject, 1, "the record of this chain is gone")
 

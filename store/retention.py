@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Delete, Row, Select, Update, and_, delete, ex
 
 from kit.instants import to_micros
 from store.bulk import insert_rows
-from store.burying import bury
+from store.burying import Step, begun, bury, clear
 from store.counters import reserve
 from store.emptying import Part, Past, drop_parts, find_unneeded, is_past, newest_seen, pieces
 from store.engine import Store
@@ -36,8 +36,11 @@ EVERY = timedelta(days=1)
 _SILENCE = timedelta(days=7)
 #: Seconds between two transactions, so that doors and turns have the database most of the time.
 _PAUSE_SECONDS = 0.02
-_ROWS_AT_ONCE = 100
-_BYTES_AT_ONCE = 2 << 20
+#: Rows of one transaction: fewer after one that held the lock for long, more after a short one.
+_LEAST_ROWS, _FIRST_ROWS, _MOST_ROWS = 10, 50, 400
+_QUICK, _SLOW = 0.005, 0.010  # seconds that a transaction held the lock, half of what any may
+#: Raw bytes count like so many rows.
+_BYTES_A_ROW = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,31 +111,56 @@ class _Sweep:
     number: int
     wait: Callable[[float], bool]
     counts: Counter[str] = field(default_factory=Counter)
+    rows: int = _FIRST_ROWS
 
     def write(self, do: Callable[[Connection], Mapping[str, int]]) -> None:
         """One small transaction; what it deleted is counted in the same commit."""
-        with self.store.writing() as connection:
+        writing = self.store.writing()
+        with writing as connection:
             counts = self.counts + Counter(do(connection))
             change = update(sweeps).where(sweeps.c.id == self.number)
             connection.execute(change.values(counts=json.dumps(counts)))
         self.counts = counts
+        if writing.held_seconds > _SLOW:
+            self.rows = max(self.rows // 2, _LEAST_ROWS)
+        elif writing.held_seconds < _QUICK:
+            self.rows = min(self.rows * 2, _MOST_ROWS)
         if self.wait(_PAUSE_SECONDS):
             raise _Stopped
 
     # ------------------------------------------------------------------ records
 
     def bury_records(self) -> None:
-        """Records that were closed long enough ago, one by one."""
+        """Records that were closed long enough ago, one by one; first what an earlier round left of some."""
         with self.store.reading() as connection:
+            left = begun(connection)
             found = [row.id for row in connection.execute(self._over().order_by(incidents.c.id))]
+        for record in left:
+            self._in_steps(partial(self._clear, record))
         for record in found:
-            self.write(partial(self._bury, record))
+            self._in_steps(partial(self._bury, record))
 
-    def _bury(self, record: int, connection: Connection) -> Mapping[str, int]:
+    def _in_steps(self, take: Callable[[Connection], Step]) -> None:
+        """Take one step a transaction until the last."""
+        steps: list[Step] = []
+
+        def do(connection: Connection) -> Mapping[str, int]:
+            steps.append(take(connection))
+            return steps[-1].counts
+
+        while not steps or not steps[-1].last:
+            self.write(do)
+
+    def _bury(self, record: int, connection: Connection) -> Step:
+        if connection.execute(select(incidents.c.id).where(incidents.c.id == record)).first() is None:
+            return self._clear(record, connection)
         found = connection.execute(self._over().where(incidents.c.id == record).with_for_update()).one_or_none()
         if found is None:  # reopened, held, or heard of since
-            return {}
-        return bury(connection, record, rule=f"retention {found.retention_class}", now=self.now)
+            return Step(Counter(), last=True)
+        return bury(connection, record, rule=f"retention {found.retention_class}", now=self.now, most=self.rows)
+
+    def _clear(self, record: int, connection: Connection) -> Step:
+        return clear(connection, record, most=self.rows)
 
     def _over(self) -> Select[tuple[int, str]]:
         """Records past their class; not those under hold, nor those that senders still speak of."""
@@ -162,10 +190,21 @@ class _Sweep:
             with self.store.reading() as connection:
                 seen = newest_seen(connection, self.now)
                 found = find_unneeded(connection, piece, self._past)
-            for batch in _batches(found):
+            for batch in self._batches(found):
                 self.write(lambda connection, batch=batch, seen=seen: {  # type: ignore[misc] # both are bound
                     "contents": drop_parts(connection, batch, seen=seen)
                 })  # fmt: skip
+
+    def _batches(self, parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
+        """Parts that one short transaction can delete."""
+        start = 0
+        while start < len(parts):
+            end, weight = start, 0
+            while end < len(parts) and (end == start or weight < self.rows):
+                weight += 1 + parts[end].size // _BYTES_A_ROW
+                end += 1
+            yield parts[start:end]
+            start = end
 
     def blank_envelopes(self) -> None:
         """Who sent it, from where: gone with the bytes; a repeated state has nobody's name in it."""
@@ -204,22 +243,12 @@ class _Sweep:
         """What a query finds, looked up before any lock, as many rows at once as a short transaction can change."""
         with self.store.reading() as connection:
             found = connection.execute(query).all()
-        for start in range(0, len(found), _ROWS_AT_ONCE):
-            yield found[start : start + _ROWS_AT_ONCE]
+        start = 0
+        while start < len(found):
+            rows = self.rows
+            yield found[start : start + rows]
+            start += rows
 
     def _change(self, name: str, statement: Update | Delete) -> None:
         self.write(lambda connection: {name: connection.execute(statement).rowcount})
 
-
-def _batches(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    """Parts that one short transaction can delete."""
-    batch: list[Part] = []
-    size = 0
-    for part in parts:
-        if batch and (len(batch) >= _ROWS_AT_ONCE or size + part.size > _BYTES_AT_ONCE):
-            yield batch
-            batch, size = [], 0
-        batch.append(part)
-        size += part.size
-    if batch:
-        yield batch

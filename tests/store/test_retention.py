@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, event, func, select, update
 
+from daemon.desks import operator
+from desk.apply import apply
+from desk.change import Change
 from desk.receive import Receipt
+from desk.working import Working
+from incidents.timeline import Entry, EntryKind
 from kit.instants import to_micros
 from store import retention
 from store.audit import make_checkpoint, verify
 from store.emptying import drop_parts, find_unneeded, newest_seen, pieces
-from store.engine import Store, open_store
+from store.engine import Store, lock_path, open_store
 from store.errors import Rejected
+from store.loading import load_records
 from store.nodes import beat, load_beats
 from store.receipts import PART_BYTES, Packed, has_body, keep_parts, keep_receipts, pack
 from store.reconcile import reconcile
 from store.retention import DEFAULTS, Retention, retention_round
+from store.saving import rows_of, save
 from store.tables.incidents import assessments, incidents
 from store.tables.instance import sweeps
 from store.tables.outbox import budgets, deliveries, outbox
@@ -29,6 +37,7 @@ from store.tables.receipts import contents, receipts
 from store.tables.signals import fold_keys, signals
 from store.tables.targets import targets
 from store.tables.timeline import timeline, timeline_values, tombstones
+from store.write import Writing, in_turns
 
 DAY = timedelta(days=1)
 
@@ -386,3 +395,123 @@ def test_a_round_that_is_stopped_is_finished_by_the_next(closed: Any, step: int)
     assert _count(closed.store, incidents) == 0
     assert _bodies(closed.store) == set()
     _proved(closed.store)
+
+
+# ---------------------------------------------------------------------- how long it holds the lock
+
+
+@dataclass(frozen=True, slots=True)
+class Watched(Store):
+    """A store that counts the rows that each transaction changes, and says how long each held the lock."""
+
+    held: float = 0.001
+    changed: list[int] = field(default_factory=list)
+
+    def writing(self) -> Writing:
+        return _Watching(self)
+
+
+class _Watching(Writing):
+    def __init__(self, store: Watched) -> None:
+        super().__init__(store.engine, lock_path(store.path) if store.path else None)
+        self._store, self._rows = store, 0
+
+    def __enter__(self) -> Connection:
+        connection = super().__enter__()
+        event.listen(self._store.engine, "after_cursor_execute", self._count)
+        return connection
+
+    def _count(self, *executed: Any) -> None:
+        _, cursor, statement, *_ = executed
+        if statement.startswith(("DELETE", "UPDATE")) and "UPDATE sweeps" not in statement:
+            self._rows += cursor.rowcount
+
+    def __exit__(self, *left: object) -> None:
+        event.remove(self._store.engine, "after_cursor_execute", self._count)
+        super().__exit__(*left)  # type: ignore[arg-type] # handed on as it came
+        self._store.changed.append(self._rows)
+        self.held_seconds = self._store.held
+
+
+def _watch(running: Any, held: float) -> Watched:
+    store = running.store
+    running.store = Watched(store.engine, store.kind, store.path, held)
+    watched: Watched = running.store
+    return watched
+
+
+@pytest.fixture
+def huge(closed: Any) -> Any:
+    """A closed record with a thousand entries, notifications with attempts, and fold keys; and what the day left."""
+    with closed.store.writing() as connection:
+        record, head = connection.execute(select(incidents.c.id, incidents.c.head_seq)).first()
+        for number in range(1000):
+            key = f"alert:prometheus:{number}"
+            connection.execute(fold_keys.insert().values(
+                key=key, incident=record, episode=1, status="resolved", receipt=1, digest=b"", own_start=1, signals=0,
+                last_seen_at=1, version=0,
+            ))  # fmt: skip
+        (row,) = connection.execute(select(outbox).where(outbox.c.subject == record).limit(1)).mappings()
+        for number in range(700):
+            connection.execute(outbox.insert().values({**row, "id": 10**6 + number}))
+            attempt = {"id": 10**6 + number, "outbox": 10**6 + number, "at": 1, "outcome": "delivered"}
+            connection.execute(deliveries.insert().values(attempt))
+    agent = operator(closed.store, "test")
+    _grow(closed, record, agent, 1000 - head)
+    return closed
+
+
+def _grow(running: Any, record: int, author: Any, count: int) -> None:
+    """Add so many notes to a closed record, as if they had been written in its time."""
+
+    def take() -> Any:
+        working = Working(running.desk, running.ids, running.now)
+        with running.store.reading() as connection:
+            load_records(connection, working, {record})
+        entries = [Entry(EntryKind.NOTE, author.person, {"text": "x"}, running.now) for _ in range(count)]
+        apply(working, Change(working.incidents[record], running.now, entries=entries))
+        return lambda connection: save(connection, rows_of(working))
+
+    in_turns(running.store, attempts=1, take=take)
+
+
+@pytest.mark.parametrize(("held", "most"), [(0.001, 400), (0.012, 50)], ids=["quick", "slow"])
+def test_no_transaction_changes_more_rows_than_it_may(huge: Any, held: float, most: int) -> None:
+    """Fault 91: not even of a record with thousands of rows; and the proofs hold between any two of its steps."""
+    huge.wait(days=1100)
+    watched = _watch(huge, held)
+    steps = 0
+
+    def prove(_: float) -> bool:
+        nonlocal steps
+        steps += 1
+        if steps % 7 == 1:
+            _proved(huge.store)
+        return False
+
+    assert retention_round(watched, huge.now, wait=prove) is not None
+    assert most / 3 < max(watched.changed) <= most + 4  # a few beside: the record, and what stands in its row
+    assert _count(huge.store, timeline) == _count(huge.store, fold_keys) == _count(huge.store, outbox) == 0
+    _proved(huge.store)
+
+
+def test_the_longer_it_holds_the_lock_the_less_it_does_at_once(huge: Any) -> None:
+    huge.wait(days=1100)
+    watched = _watch(huge, 0.012)
+    assert retention_round(watched, huge.now, wait=lambda _: False) is not None
+    assert max(watched.changed[:3]) > 20
+    assert max(watched.changed[5:]) <= 14
+
+
+def test_a_record_that_is_half_buried_is_finished_by_the_next_round(huge: Any) -> None:
+    """Fault 101: its tombstone stands, its chain has lost its end, and nothing of it is reported as broken."""
+    huge.wait(days=1100)
+    total = _count(huge.store, timeline)
+    stopped = retention_round(huge.store, huge.now, wait=lambda _: 0 < _count(huge.store, timeline) < total)
+    assert stopped is not None
+    assert 0 < _count(huge.store, timeline) < total
+    assert _proved(huge.store).tombstones >= 1
+    huge.wait(days=1)
+    _sweep(huge)
+    assert _count(huge.store, timeline) == _count(huge.store, timeline_values) == 0
+    _proved(huge.store)
