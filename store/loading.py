@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, bindparam, select
+from sqlalchemy import Column, Connection, Row, Select, select
 
 from desk.take import Needs
 from desk.working import Working
@@ -13,7 +13,7 @@ from incidents.budget import oldest_counted
 from incidents.incident import DUPLICATE
 from incidents.person import Person
 from kit.instants import from_micros, to_micros
-from store.bulk import rows_with
+from store.bulk import is_among, rows_with
 from store.rows import assessment_of, fold_key_of, incident_of, target_of
 from store.tables.incidents import assessments, incidents
 from store.tables.links import links
@@ -28,10 +28,8 @@ _CHUNK = 1000
 _PERSON = (
     people.c.id, people.c.name, people.c.handle, people.c.language, addresses.c.address, addresses.c.suppressed_at,
 )  # fmt: skip
-# Every turn asks these two, so they are built once.
-_SPENT = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"]).where(
-    budgets.c.address.in_(bindparam("addresses", expanding=True)), budgets.c.hour > bindparam("since")
-)
+# Every turn asks these two, so they are built once, as far as they are the same.
+_SPENT = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"])
 _OPEN_NOTICES = select(outbox.c.recipient, outbox.c.id).where(
     outbox.c.next_at.is_not(None), outbox.c.state == "waiting", outbox.c.rank == 1, outbox.c.kind == "notice",
     outbox.c.lease_owner.is_(None),
@@ -98,9 +96,9 @@ def load_budgets(connection: Connection, working: Working) -> None:
     may_be_told = {"*", *working.by_address, *(f"record:{record}" for record in working.incidents)}
     may_be_told |= {person.address for person in known if person.address}
     since = to_micros(oldest_counted(working.now))
-    for some in _chunks(may_be_told):
-        for address, kind, slot, count in connection.execute(_SPENT, {"since": since, "addresses": some}):
-            working.spent[address, kind][from_micros(slot)] = count
+    spent = _SPENT.where(budgets.c.hour > since)
+    for address, kind, slot, count in _among(connection, spent, budgets.c.address, may_be_told):
+        working.spent[address, kind][from_micros(slot)] = count
     working.open_notices.update({row.recipient: row.id for row in connection.execute(_OPEN_NOTICES)})
 
 
@@ -120,7 +118,7 @@ def _among(
 ) -> Iterator[Any]:
     """The rows whose column is one of ``values``, however many."""
     for some in _chunks(values):
-        yield from connection.execute(query.where(column.in_(some)))
+        yield from connection.execute(query.where(is_among(connection, column, some)))
 
 
 def _chunks(values: Collection[Any]) -> Iterator[list[Any]]:

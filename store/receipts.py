@@ -13,7 +13,7 @@ from sqlalchemy import Connection, exists, select
 
 from desk.receive import Kept, Receipt
 from kit.instants import to_micros
-from store.bulk import Row, add_rows, write_rows
+from store.bulk import Row, add_rows, is_among, write_rows
 from store.compress import compress, decompress
 from store.counters import reserve
 from store.errors import Absent, Rejected
@@ -139,8 +139,8 @@ def load_bodies(connection: Connection, wanted: Iterable[Bodied]) -> dict[int, b
     """The body of each receipt, by its id. Raises `Absent` where one is not complete."""
     wanted = list(wanted)
     parts: dict[bytes, list[bytes]] = {one.content: [] for one in wanted}
-    query = select(contents.c.hash, contents.c.bytes).where(contents.c.hash.in_(parts)).order_by(contents.c.part)
-    for digest, stored in connection.execute(query):
+    query = select(contents.c.hash, contents.c.bytes).where(is_among(connection, contents.c.hash, parts.keys()))
+    for digest, stored in connection.execute(query.order_by(contents.c.part)):
         parts[bytes(digest)].append(stored)
     return {one.id: _whole(one, parts[one.content]) for one in wanted}
 
