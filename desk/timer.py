@@ -41,13 +41,15 @@ def _close(working: Working, incident: Incident) -> None:
 
 
 def _promise_due(working: Working, incident: Incident, target: Target) -> None:
-    """A promise is near, or over. A warning is skipped when its breach is past too."""
+    """A promise is near, or over. Warnings that have become due together are one; beside the breach they are none."""
     breached = working.now >= target.due_at
     if breached:
         moved = target._replace(next_at=None)
     else:
-        given = target._replace(warned=target.warned + 1)
-        moved = given._replace(next_at=next_look(given, working.desk.policy.warn_at))
+        warn_at = working.desk.policy.warn_at
+        near = sum(target.due_at - target.length * (1 - share) <= working.now for share in warn_at)
+        given = target._replace(warned=max(target.warned + 1, near))
+        moved = given._replace(next_at=next_look(given, warn_at))
     values: Values = {"name": target.name, "breached": breached, "due_at": stamp(target.due_at)}
     entry = Entry(EntryKind.TARGET, working.desk.machine.person, values, working.now)
     told = _whom_to_warn(working, incident, values)

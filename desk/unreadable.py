@@ -13,7 +13,7 @@ from desk.open import Opening, open_record
 from desk.working import Working
 from incidents.episode import FoldKey
 from incidents.timeline import Entry, EntryKind, Values
-from kit.text import header_text
+from kit.text import clean_text, header_text
 from rules.facts import Facts
 
 
@@ -30,7 +30,8 @@ def open_unreadable(
     name = key_of_unreadable(receipt, source, mail=mail)
     known = working.key(name)
     record = None if known is None else working.incident(known.incident or 0)
-    values: Values = {"receipt": receipt, "why": why, "replay": f"triagectl signal replay receipt:{receipt}"}
+    replay = f"triagectl signal replay receipt:{receipt}"
+    values: Values = {"receipt": receipt, "why": clean_text(why, 1000), "replay": replay}
     if known is not None and record is not None and record.is_open:
         entry = Entry(EntryKind.FOLDED, working.desk.machine.person, values, received_at)
         apply(working, Change(record, received_at, entries=[entry]))

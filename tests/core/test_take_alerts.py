@@ -11,8 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from desk.apply import apply
+from desk.arrival import Arrival
+from desk.close import merge
 from desk.context import Desk
+from desk.take import take
 from desk.working import Working
+from incidents.person import Author
 from incidents.signal import Alert, Refused
 
 CRITICAL = {"severity": "critical", "env": "prod", "service": "checkout"}
@@ -122,6 +127,52 @@ def test_a_turn_that_repeats_and_then_ends_an_alert_counts_both(
     working.keys, working.new_keys = working.new_keys, {}  # as the next turn finds it
     table.lay(alert(), alert(), alert("resolved"), at=later(5, noon))
     assert (working.key("alert:prometheus:k").signals, working.repeats) == (4, {})
+
+
+@pytest.mark.parametrize(("minutes", "records"), [(30, 1), (31, 2)])
+def test_a_record_comes_back_until_refire_within_is_over(
+    table: Any, alert: Callable[..., Alert], noon: datetime, minutes: int, records: int
+) -> None:
+    """Half an hour to the minute, from its restore."""
+    table.lay(alert())
+    table.lay(alert("resolved"), at=later(5, noon))
+    table.lay(alert(start=20), at=later(5 + minutes, noon))
+    assert len(table.records()) == records
+
+
+def test_what_ended_before_it_was_known_to_begin_counts_for_the_record_it_opens(
+    table: Any, alert: Callable[..., Alert], noon: datetime
+) -> None:
+    """The count of a key of no record goes with the key."""
+    table.lay(alert("resolved"))
+    table.lay(alert(start=60), at=later(60, noon))
+    assert table.working.key("alert:prometheus:k").signals == 2
+
+
+def test_a_record_of_two_alerts_is_restored_when_both_have_ended(
+    table: Any, alert: Callable[..., Alert], noon: datetime
+) -> None:
+    """After a merge one record has the keys of two."""
+    table.lay(alert(key="a"))
+    table.lay(alert(key="b"))
+    into, away = table.records()
+    working = table.working
+    lead = Author(9003, "Ben Example", frozenset({"manager"}))
+    closed, here = merge(away, into=into, by=lead, at=noon, policy=working.desk.policy, reason="the same")
+    apply(working, here)
+    apply(working, closed)
+    table.lay(alert("resolved", key="a"), at=later(1, noon))
+    assert (working.incident(into.id).state, working.incident(into.id).firing) == ("new", 1)
+    table.lay(alert("resolved", key="b"), at=later(2, noon))
+    assert (working.incident(into.id).state, working.incident(into.id).firing) == ("resolved", 0)
+
+
+def test_older_words_that_come_late_are_a_repeat(table: Any, alert: Callable[..., Alert], noon: datetime) -> None:
+    """The newest receipt describes the record, whichever is worked last."""
+    older = next(table.receipts)
+    table.lay(alert(title="disk 97 % full"), at=later(1, noon))
+    take(table.working, [Arrival(older, "prometheus", noon, [alert(title="disk 91 % full")], {})])
+    assert table.only().title == "disk 97 % full"
 
 
 def test_a_pagerduty_key_never_reopens(table: Any, alert: Callable[..., Alert], noon: datetime) -> None:

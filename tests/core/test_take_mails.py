@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from incidents.person import Person
 from incidents.signal import Bounce, Mail, Mailbox
 from kit.tokens import Purpose, Token
 
@@ -103,6 +104,16 @@ def test_a_number_in_the_subject_joins_participants_only(
     table.lay(mail("old thing [REQ-7] and then [INC-1042]", sender=sender))
     assert table.dispositions() == ["opened", became]
     assert [link.relation for link in table.working.links] == ([] if became == "folded" else ["related_to"])
+
+
+def test_somebody_known_who_takes_no_part_does_not_join_by_a_number(table: Any, mail: Callable[..., Mail]) -> None:
+    """Fault 33: to be known here gives no right to other people's records."""
+    table.lay(mail())
+    first = table.only()
+    table.working.numbers[1042] = first.id
+    table.lay(mail("Another thing", sender="eve@example.com"))
+    table.lay(mail("old thing [INC-1042]", sender="eve@example.com"))
+    assert table.dispositions() == ["opened"] * 3
 
 
 def test_another_sender_than_the_token_was_for_is_marked(table: Any, mail: Callable[..., Mail]) -> None:
@@ -215,6 +226,45 @@ def test_a_thousand_mails_of_one_sender_get_ten_answers(table: Any, mail: Callab
     assert len(table.told("acknowledgement")) == 10
     rows = [one for one in table.working.outgoing.values() if one.kind == "acknowledgement"]
     assert {one.reason for one in rows if one.state == "suppressed"} == {"budget"}
+
+
+def test_forty_mails_a_day_go_to_one_address(table: Any, mail: Callable[..., Mail], noon: datetime) -> None:
+    """G8: the budget of the day, however they are spread over its hours."""
+    for number in range(60):
+        table.working.now = noon + timedelta(minutes=20 * number)
+        table.lay(mail(f"robot {number}"), at=table.working.now)
+    assert len(table.told("acknowledgement")) == 40
+
+
+def test_the_desk_writes_only_so_much_by_itself(table: Any, mail: Callable[..., Mail]) -> None:
+    """G8: beyond what all addresses together may have, something goes in circles."""
+    policy = table.working.desk.policy
+    few = replace(policy, limits=replace(policy.limits, automatic_mails_in_all_per_hour=3))
+    table.working.desk = replace(table.working.desk, policy=few)
+    for number in range(5):
+        table.lay(mail(sender=f"p{number}@example.org"))
+    assert len(table.told("acknowledgement")) == 3
+    assert {one.reason for one in table.working.outgoing.values() if one.state == "suppressed"} == {"desk_budget"}
+
+
+def test_an_address_that_takes_no_mail_is_sent_none(table: Any, mail: Callable[..., Mail]) -> None:
+    """A39: after a permanent failure the record opens and nobody is answered; the row says why."""
+    ann = Person(77, "Ann Example", address="ann@example.com", suppressed=True)
+    table.working.by_address["ann@example.com"] = table.working.people[77] = ann
+    table.lay(mail())
+    (row,) = [one for one in table.working.outgoing.values() if one.kind == "acknowledgement"]
+    assert (row.state, row.reason) == ("suppressed", "address_suppressed")
+
+
+def test_a_failure_that_passes_suppresses_nobody(table: Any, mail: Callable[..., Mail]) -> None:
+    """A39: a full mailbox is written to again."""
+    table.lay(mail())
+    record = table.only()
+    report = Bounce("ann@example.com", "4.2.2", hard=False, reason="mailbox full")
+    lost = our_message_id(table, record.id, record.requester)
+    table.lay(mail("Delayed", sender="mailer-daemon@example.com", bounce=(report,), bounced_message_id=lost))
+    assert not table.working.suppressed
+    assert table.working.bounced
 
 
 def test_forwarding_our_mail_to_another_desk_address_opens_a_linked_record(

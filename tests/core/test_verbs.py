@@ -266,6 +266,12 @@ def test_merging_moves_keys_and_people_and_closes_as_duplicate(
     assert [signal.incident for signal in table.working.signals][-1] == first.id
 
 
+def test_what_was_merged_twice_is_found_where_it_went(table: Any, record: Incident) -> None:
+    """A chain of merges ends at the record that stays."""
+    table.working.merged_into.update({7: 8, 8: 9, 9: record.id})
+    assert table.working.incident(7).id == record.id
+
+
 def test_a_record_cannot_be_merged_into_itself(record: Incident, policy: Policy) -> None:
     with pytest.raises(DeskError, match="itself"):
         merge(record, into=record, by=MANAGER, at=NOON, policy=policy, reason="x")
