@@ -22,6 +22,8 @@ from store.errors import StoreError
 
 #: A worker that lived shorter than this waits before it is started again, so that a broken one does not spin.
 SHORT_LIFE = timedelta(seconds=5)
+#: How long a worker may be silent: a round that takes longer has lost its leases anyway.
+SILENCE = timedelta(seconds=120)
 #: How long a worker may take to finish its round when the daemon stops.
 FAREWELL = timedelta(seconds=20)
 
@@ -42,6 +44,7 @@ class WorkerProcess:
     on_report: Callable[[dict[str, Any]], None]
     on_end: Callable[[], None]
     on_damage: Callable[[], None]
+    silence: timedelta = SILENCE
     process: asyncio.subprocess.Process | None = None
     _lives: int = 0
     _stopping: bool = False
@@ -117,8 +120,17 @@ class WorkerProcess:
                 await asyncio.sleep(min(0.1 * 2 ** min(short_lives, 6), SHORT_LIFE.total_seconds()))
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Hear its reports until it ends; one that is silent for too long hangs, and is ended (fault 104)."""
         assert process.stdout is not None
-        while line := await process.stdout.readline():
+        while True:
+            try:
+                line = await asyncio.wait_for(process.stdout.readline(), self.silence.total_seconds())
+            except TimeoutError:
+                log.error("worker.hangs", worker=self.number, seconds=self.silence.total_seconds())
+                process.kill()
+                return
+            if not line:
+                return
             try:
                 self.on_report(msgspec.json.decode(line))
             except msgspec.DecodeError:

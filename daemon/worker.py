@@ -11,8 +11,10 @@ import os
 import select
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -46,6 +48,7 @@ COMPOSED_AT_ONCE = 100
 #: How long a worker sleeps when nothing wakes it, in seconds.
 _IDLE_SECONDS = 0.5
 _AWAY_SECONDS = 1.0
+_BEAT_SECONDS = 1.0
 
 log = get_log("worker")
 
@@ -151,9 +154,14 @@ class Daemon:
 
     def __init__(self) -> None:
         self.reload = False
+        self._beaten_at = 0.0
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until woken, at most ``seconds``; False when the daemon is gone."""
+        """Sleep until woken, at most ``seconds``, and show that this lives; False when the daemon is gone."""
+        if time.monotonic() - self._beaten_at > _BEAT_SECONDS:
+            self._beaten_at = time.monotonic()
+            with suppress(BrokenPipeError):  # told below
+                os.write(1, b"{}\n")
         ready, _, _ = select.select([0], [], [], seconds)
         if not ready:
             return True

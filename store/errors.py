@@ -45,6 +45,12 @@ class StoreUnavailable(StoreError):
     permanent = False
 
 
+class SessionLost(StoreUnavailable):
+    """The server ended this session, and nothing of its transaction is kept; the next may find it back."""
+
+    code = "store.session_lost"
+
+
 class OutcomeUnknown(StoreUnavailable):
     """The connection was lost while committing: whether the rows are kept is to be looked up."""
 
@@ -155,6 +161,7 @@ _SQLITE = {
 _POSTGRESQL = {
     "23505": Collision, "40001": Collision, "40P01": Collision,
     "23001": Protected,
+    "57P01": SessionLost, "57P02": SessionLost,
     "55P03": StoreBusy, "57014": StoreBusy,
     "53100": StoreFull, "53": StoreUnavailable,
     "25006": StoreUnavailable, "08": StoreUnavailable, "57": StoreUnavailable, "58": StoreUnavailable,
@@ -185,7 +192,7 @@ def wrap(error: BaseException) -> StoreError | None:
     cause: BaseException | None = error
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
-            return StoreUnavailable()
+            return SessionLost()
         cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause)

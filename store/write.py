@@ -21,7 +21,17 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from store.errors import Collision, OutcomeUnknown, Rejected, StoreError, StoreUnavailable, wrap, wrap_file, wrapping
+from store.errors import (
+    Collision,
+    OutcomeUnknown,
+    Rejected,
+    SessionLost,
+    StoreError,
+    StoreUnavailable,
+    wrap,
+    wrap_file,
+    wrapping,
+)
 from store.reserve import give_up_reserve, require_reserve
 
 T = TypeVar("T")
@@ -165,18 +175,19 @@ class Saved(Generic[T]):
 
 
 def in_turns(store: Writable, *, attempts: int, take: Callable[[], Callable[[Connection], T]]) -> Saved[T]:
-    """Take a turn, and again from the start where another writer was first, ``attempts`` times at most.
+    """Take a turn, and again from the start where another writer was first or the session was cut (faults 96, 97).
 
-    ``take`` loads and decides with no lock held, and gives the function that saves. Raises the last `Collision`.
+    ``attempts`` times at most. ``take`` loads and decides with no lock held, and gives the function that saves. Raises
+    the last `Collision` or `SessionLost`.
     """
     for left in range(attempts - 1, -1, -1):
-        save = take()
-        writing = store.writing()
         try:
+            save = take()
+            writing = store.writing()
             with writing as connection:
                 value = save(connection)
             return Saved(value, writing.held_seconds, attempts - 1 - left)
-        except Collision:
+        except (Collision, SessionLost):
             if not left:
                 raise
             time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - keeps two losers apart, no secret

@@ -6,15 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from store.engine import Store, lock_path, open_store
-from store.errors import Collision, OutcomeUnknown, Rejected, StoreError
+from store.errors import Collision, OutcomeUnknown, Rejected, SessionLost, StoreError, StoreUnavailable
 from store.tables.people import people
 from store.write import in_turns, wait_lock
 
@@ -210,6 +212,64 @@ def test_a_turn_that_lost_is_taken_again_from_the_start(store: Store) -> None:
 
     assert in_turns(store, attempts=3, take=take).value == 1
     assert len(taken) == 2
+
+
+def test_a_session_that_the_server_ends_costs_a_turn_and_nothing_else(postgresql_url: str) -> None:
+    """Fault 96: the whole transaction is taken again, three times at most; one that is cut each time is told."""
+    with closing(open_store(postgresql_url)) as opened:
+        lives = iter(range(1, 100))
+
+        def save(connection: Connection, *, cuts: int) -> int:
+            life = next(lives)
+            if life <= cuts:
+                _add_and_cut(opened, connection)
+            _add(connection, life + 100)
+            return life
+
+        assert in_turns(opened, attempts=3, take=lambda: partial(save, cuts=2)).value == 3
+        assert _ids(opened) == [103]
+        with pytest.raises(SessionLost):
+            in_turns(opened, attempts=3, take=lambda: partial(save, cuts=99))
+        assert _ids(opened) == [103]
+
+
+def test_a_standby_that_takes_no_writes_is_no_database(postgresql_url: str) -> None:
+    """Fault 96: it is tried again until a server is there that does (`target_session_attrs`)."""
+    name = postgresql_url.partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    with pytest.raises(StoreUnavailable) as refused:
+        open_store(postgresql_url)
+    assert not refused.value.permanent
+
+
+def test_a_deadlock_is_a_collision(postgresql_url: str) -> None:
+    """Fault 97: the loser loads again and takes its turn again, and both are kept."""
+    with closing(open_store(postgresql_url)) as opened:
+        with opened.writing() as connection:
+            _add(connection, 1, 2)
+        both, first_tries = threading.Barrier(2), {1, 2}
+
+        def change(connection: Connection, first: int) -> None:
+            connection.execute(update(people).where(people.c.id == first).values(language=f"{first}"))
+            if first in first_tries:
+                first_tries.remove(first)
+                both.wait(10)
+            connection.execute(update(people).where(people.c.id == 3 - first).values(zone=f"{first}"))
+
+        turns = [
+            threading.Thread(target=in_turns, args=(opened,), kwargs={
+                "attempts": 3, "take": partial(lambda number: lambda connection: change(connection, number), number),
+            })
+            for number in (1, 2)
+        ]  # fmt: skip
+        for turn in turns:
+            turn.start()
+        for turn in turns:
+            turn.join(30)
+        with opened.reading() as connection:
+            rows = connection.execute(select(people.c.language, people.c.zone).order_by(people.c.id)).all()
+        assert rows == [("1", "2"), ("2", "1")]
 
 
 def test_a_turn_that_always_loses_is_given_up(store: Store) -> None:
