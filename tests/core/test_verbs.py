@@ -241,6 +241,19 @@ def test_a_move_that_the_lifecycle_has_not_names_those_it_has(record: Incident, 
         restore(replace(record, state="closed"), by=MANAGER, at=NOON, policy=policy, text="x")
 
 
+@pytest.mark.parametrize(("late", "allowed"), [(timedelta(), True), (timedelta(microseconds=1), False)])
+def test_a_closed_record_comes_back_within_its_time(
+    record: Incident, policy: Policy, late: timedelta, allowed: bool  # noqa: FBT001 - a table's column
+) -> None:
+    """Fourteen days to the instant, from its close."""
+    closed = replace(record, state="closed", closed_at=NOON - timedelta(days=14) - late)
+    if allowed:
+        assert reopen(closed, by=AGENT, at=NOON, policy=policy, reason="x", promises=[]).incident.state == "working"
+    else:
+        with pytest.raises(NoSuchMove, match="longer than policy allows"):
+            reopen(closed, by=AGENT, at=NOON, policy=policy, reason="x", promises=[])
+
+
 def test_closing_by_hand_is_for_those_whom_the_lifecycle_names(record: Incident, policy: Policy) -> None:
     """A mistake or spam: a lead, a manager or an admin says so."""
     taken = replace(record, state="working")
