@@ -16,10 +16,10 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
-from store.errors import BadUrl, Foreign, Missing, ReadOnly, StoreUnavailable, wrapping
+from store.errors import BadUrl, Foreign, Missing, ReadOnly, Rejected, StoreUnavailable, wrapping
 from store.reserve import reserve_path
 from store.schema import APPLICATION_ID, check_schema
-from store.write import Writing, allow_writing
+from store.write import Writing
 
 Kind = Literal["sqlite", "postgresql"]
 
@@ -56,7 +56,7 @@ class Store:
 
     @contextmanager
     def reading(self, *, longest: timedelta | None = LONGEST_LOOK) -> Iterator[Connection]:
-        """A short transaction that sees one state of all tables and can't write.
+        """A short transaction that sees one state of all tables and keeps nothing that is written in it.
 
         On SQLite a query that is at work ``longest`` after the beginning raises `TookTooLong`; None is for copies and
         proofs, which an operator asks for and which see everything.
@@ -66,10 +66,13 @@ class Store:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 yield connection
                 return
-            allow_writing(connection, allowed=False)
+            driver: Any = connection.connection.driver_connection
+            written = driver.total_changes
             connection.exec_driver_sql("BEGIN")
             with _bounded(connection, longest):
                 yield connection
+            if driver.total_changes != written:  # told to refuse, SQLite would compile every statement anew
+                raise Rejected("A transaction that reads has written; nothing of it is kept.")
 
     def writing(self) -> Writing:
         """A write transaction; see `store.write`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, select
+from sqlalchemy import Column, Connection, Row, Select, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from desk.take import Needs
 from desk.working import Working
@@ -13,7 +14,7 @@ from incidents.budget import oldest_counted
 from incidents.incident import DUPLICATE
 from incidents.person import Person
 from kit.instants import from_micros, to_micros
-from store.bulk import is_among, rows_with
+from store.bulk import rows_with
 from store.rows import assessment_of, fold_key_of, incident_of, target_of
 from store.tables.incidents import assessments, incidents
 from store.tables.links import links
@@ -28,8 +29,40 @@ _CHUNK = 1000
 _PERSON = (
     people.c.id, people.c.name, people.c.handle, people.c.language, addresses.c.address, addresses.c.suppressed_at,
 )  # fmt: skip
-# Every turn asks these two, so they are built once, as far as they are the same.
-_SPENT = select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"])
+
+def _asking(query: Select[Any], column: Column[Any]) -> Mapping[str, Select[Any]]:
+    """For either database, the rows of a query whose column is one of the values that `_among` gives it."""
+    array = bindparam("values", type_=ARRAY(column.type))  # one statement on PostgreSQL, however many values
+    return {
+        "sqlite": query.where(column.in_(bindparam("values", expanding=True))),
+        "postgresql": query.where(column == any_(array)),
+    }
+
+
+# Every turn asks these, and to build one takes longer than the answer does, so they are built once.
+_SIGNALS = _asking(select(signals.c.key, signals.c.id, signals.c.incident), signals.c.key)
+_NUMBERS = _asking(select(incidents.c.number, incidents.c.id), incidents.c.number)
+_RECORDS = _asking(select(incidents), incidents.c.id)
+_LIVE_TARGETS = _asking(select(targets).where(targets.c.state.in_(("running", "paused"))), targets.c.subject)
+_MERGED = _asking(select(links.c["from"], links.c.to).where(links.c.relation == "duplicate_of"), links.c["from"])
+_ADDRESSED = _asking(
+    select(*_PERSON).join_from(addresses, people, addresses.c.person == people.c.id), addresses.c.address
+)  # fmt: skip
+_PARTICIPANTS = _asking(
+    select(participants.c.subject, participants.c.person, participants.c.team, participants.c.role)
+    .where(participants.c.until.is_(None)),
+    participants.c.subject,
+)  # fmt: skip
+_PEOPLE = _asking(
+    select(*_PERSON).join_from(people, addresses, addresses.c.person == people.c.id, isouter=True)
+    .order_by(addresses.c.suppressed_at.desc()),
+    people.c.id,
+)  # fmt: skip
+_SPENT = _asking(
+    select(budgets.c.address, budgets.c.kind, budgets.c.hour, budgets.c["count"])
+    .where(budgets.c.hour > bindparam("since")),
+    budgets.c.address,
+)  # fmt: skip
 _OPEN_NOTICES = select(outbox.c.recipient, outbox.c.id).where(
     outbox.c.next_at.is_not(None), outbox.c.state == "waiting", outbox.c.rank == 1, outbox.c.kind == "notice",
     outbox.c.lease_owner.is_(None),
@@ -41,12 +74,9 @@ def load_keys(connection: Connection, working: Working, needs: Needs) -> None:
     for row in rows_with(connection, fold_keys.c.key, needs.keys):
         key = fold_key_of(row)
         working.keys[key.key] = key
-    found = _among(
-        connection, select(signals.c.key, signals.c.id, signals.c.incident), signals.c.key, needs.signal_keys
-    )
+    found = _among(connection, _SIGNALS, needs.signal_keys)
     working.known_signals.update({bytes(key): (number, incident) for key, number, incident in found})
-    numbered = _among(connection, select(incidents.c.number, incidents.c.id), incidents.c.number, needs.numbers)
-    working.numbers.update({row.number: row.id for row in numbered})
+    working.numbers.update({row.number: row.id for row in _among(connection, _NUMBERS, needs.numbers)})
 
 
 def load_records(connection: Connection, working: Working, records: Collection[int]) -> None:
@@ -54,29 +84,22 @@ def load_records(connection: Connection, working: Working, records: Collection[i
     wanted = set(records) - {0} - working.incidents.keys()
     if not wanted:
         return
-    for row in _among(connection, select(incidents), incidents.c.id, wanted):
+    for row in _among(connection, _RECORDS, wanted):
         working.incidents[row.id] = incident_of(row)
         working.heads[row.id] = (row.head_seq, bytes(row.head_hash))
-    live = select(targets).where(targets.c.state.in_(("running", "paused")))
-    for row in _among(connection, live, targets.c.subject, wanted):
+    for row in _among(connection, _LIVE_TARGETS, wanted):
         working.targets[row.subject].append(target_of(row))
     merged = [one.id for one in working.incidents.values() if one.resolution == DUPLICATE]
-    follow = select(links.c["from"], links.c.to).where(links.c.relation == "duplicate_of")
-    into = {row[0]: row.to for row in _among(connection, follow, links.c["from"], merged)}
+    into = {row[0]: row.to for row in _among(connection, _MERGED, merged)}
     working.merged_into.update(into)
     load_records(connection, working, into.values())
 
 
 def load_people(connection: Connection, working: Working, needs: Needs) -> None:
     """Load people by address, and the requesters, assignees and participants of the loaded records."""
-    addressed = select(*_PERSON).join_from(addresses, people, addresses.c.person == people.c.id)
-    for row in _among(connection, addressed, addresses.c.address, needs.addresses):
+    for row in _among(connection, _ADDRESSED, needs.addresses):
         working.by_address[row.address] = working.people[row.id] = _person(row)
-    records = list(working.incidents)
-    query = select(participants.c.subject, participants.c.person, participants.c.team, participants.c.role)
-    for subject, person, team, role in _among(
-        connection, query.where(participants.c.until.is_(None)), participants.c.subject, records
-    ):
+    for subject, person, team, role in _among(connection, _PARTICIPANTS, working.incidents):
         working.participants[subject].add((person, team, role))
     ids = {one.requester for one in working.incidents.values()} | {one.assignee for one in working.incidents.values()}
     ids |= {person for taking in working.participants.values() for person, _, _ in taking}
@@ -85,8 +108,7 @@ def load_people(connection: Connection, working: Working, needs: Needs) -> None:
 
 def load_people_by_id(connection: Connection, working: Working, ids: Collection[int]) -> None:
     """Load people, each with the first address that still takes mail."""
-    query = select(*_PERSON).join_from(people, addresses, addresses.c.person == people.c.id, isouter=True)
-    for row in _among(connection, query.order_by(addresses.c.suppressed_at.desc()), people.c.id, ids):
+    for row in _among(connection, _PEOPLE, ids):
         working.people[row.id] = _person(row)
 
 
@@ -96,8 +118,7 @@ def load_budgets(connection: Connection, working: Working) -> None:
     may_be_told = {"*", *working.by_address, *(f"record:{record}" for record in working.incidents)}
     may_be_told |= {person.address for person in known if person.address}
     since = to_micros(oldest_counted(working.now))
-    spent = _SPENT.where(budgets.c.hour > since)
-    for address, kind, slot, count in _among(connection, spent, budgets.c.address, may_be_told):
+    for address, kind, slot, count in _among(connection, _SPENT, may_be_told, since=since):
         working.spent[address, kind][from_micros(slot)] = count
     working.open_notices.update({row.recipient: row.id for row in connection.execute(_OPEN_NOTICES)})
 
@@ -114,14 +135,9 @@ def _person(row: Row[Any]) -> Person:
 
 
 def _among(
-    connection: Connection, query: Select[Any], column: Column[Any], values: Collection[Any]
+    connection: Connection, asking: Mapping[str, Select[Any]], values: Collection[Any], **given: Any
 ) -> Iterator[Any]:
-    """The rows whose column is one of ``values``, however many."""
-    for some in _chunks(values):
-        yield from connection.execute(query.where(is_among(connection, column, some)))
-
-
-def _chunks(values: Collection[Any]) -> Iterator[list[Any]]:
-    wanted = sorted(values)
+    """The rows of what `_asking` built for ``values``, however many."""
+    query, wanted = asking[connection.dialect.name], sorted(values)
     for start in range(0, len(wanted), _CHUNK):
-        yield wanted[start : start + _CHUNK]
+        yield from connection.execute(query, {"values": wanted[start : start + _CHUNK], **given})

@@ -80,7 +80,6 @@ class Writing:
         self._began_at = time.monotonic()
         if self._reserve is not None:
             (give_up_reserve if self._marks else require_reserve)(self._reserve)
-        allow_writing(self._connection, allowed=True)
         self._connection.begin()
         driver: Any = self._connection.connection.driver_connection
         if self._marks:  # what a checkpoint adds to the database would take the room that was given up
@@ -130,15 +129,6 @@ class Writing:
             if self._marks:
                 self._connection.invalidate()  # the next one has its settings anew
             self._connection.close()
-
-
-def allow_writing(connection: Connection, *, allowed: bool) -> None:
-    """Have SQLite refuse writes on ``connection``, or take them again; it remembers what it was told last."""
-    pooled = connection.connection
-    if pooled.info.get("writing allowed") is not allowed:
-        driver: Any = pooled.driver_connection
-        driver.execute(f"PRAGMA query_only={'OFF' if allowed else 'ON'}")
-        pooled.info["writing allowed"] = allowed
 
 
 def wait_lock(path: Path) -> int:

@@ -102,7 +102,7 @@ def test_a_failure_that_nobody_raised_is_never_taken_for_kept(postgresql_url: st
     opened.close()
 
 
-def test_reading_sees_one_state_and_cannot_write(store: Store) -> None:
+def test_reading_sees_one_state_and_keeps_nothing(store: Store) -> None:
     with store.reading() as connection:
         assert connection.execute(select(people.c.id)).all() == []
         with store.writing() as other:
@@ -110,6 +110,7 @@ def test_reading_sees_one_state_and_cannot_write(store: Store) -> None:
         assert connection.execute(select(people.c.id)).all() == []
     with pytest.raises(StoreError), store.reading() as connection:
         _add(connection, 2)
+    assert _ids(store) == [1]
     assert _ids(store) == [1]
 
 
