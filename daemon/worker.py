@@ -37,6 +37,7 @@ from desk.context import Desk
 from incidents.effects import OutboxState
 from ingest.parser import MailParser
 from store.audit import make_checkpoint
+from store.claims import load_waiting
 from store.engine import Store, open_store
 from store.errors import StoreCorrupt, StoreError
 
@@ -107,9 +108,11 @@ class Worker:
     def round(self, now: datetime) -> Report | None:
         """One round of everything that is due; None when there was nothing to do."""
         desk, report = self._desk(), Report()
-        worked = self._inbox.round(desk, now)
+        with self._stages.timed("claim"), self._store.reading() as connection:  # no lock where nothing waits
+            waiting = load_waiting(connection, now)
+        worked = self._inbox.round(desk, now) if waiting.receipts else Round()
         self._note(worked, report)
-        if self._timers.due(now):
+        if (waiting.targets or worked.busy) and self._timers.due(now):
             with self._stages.timed("timers"):
                 fired = timers_round(self._store, desk, ids=self._ids, owner=self._owner, now=now)
             report.timers, report.late_seconds = len(fired.names), fired.late_seconds
@@ -117,7 +120,7 @@ class Worker:
                 self._timers.again()
             for target, error in fired.errors:
                 log.error("timer.failed", target=target.name, incident=target.subject, exc_info=error)
-        if worked.told or report.timers or self._compose.due(now):
+        if worked.told or report.timers or (waiting.outbox and self._compose.due(now)):
             with self._stages.timed("compose"):
                 self._compose_due(desk, report, now, told=worked.told)
         if self._checkpoint.due(now):

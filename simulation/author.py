@@ -36,9 +36,9 @@ INTERRUPTED = 0.2
 #: Days on which the clock is a year off for some hours.
 ASTRAY = 0.25
 #: Which write they come before: a door keeps with the first, the worker claims with the second, saves with the third.
-BETWEEN = (2, 3, 3, 3, 3, 4, 5, 6, 8)
+BETWEEN = (2, 3, 3, 3, 3, 4, 5, 6, 7)
 #: How many mails begin in a working day of a story that is longer than this.
-CALM, CALM_FROM_DAYS = 0.5, 60
+CALM, CALM_FROM_DAYS = 0.8, 60
 AGENTS = ("ana", "ben", "chloe")
 PEOPLE = tuple(f"{name}@example.net" for name in ("dora", "emil", "frida", "gus", "hana", "ivo", "jo", "kim"))
 SUBJECTS = (

@@ -12,7 +12,6 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -128,14 +127,17 @@ class HereParser:
         ]
 
 
-class _Here(ThreadPoolExecutor):
+class _Here(asyncio.SelectorEventLoop):
     """Does what is given to threads at once and in this one: the same order each time, and no waiting for threads."""
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """The result, ready."""
-        done: Future[Any] = Future()
+        del executor
+        done = self.create_future()
         try:
-            done.set_result(fn(*args, **kwargs))
+            done.set_result(func(*args))
         except BaseException as error:  # noqa: BLE001 - a death too goes to whoever waits for the thread
             done.set_exception(error)
         return done
@@ -165,8 +167,7 @@ class House:
         self.relay = ScriptedRelay()
         self.config = replace(_config(setting.folder), store=f"sqlite:///{path}")
         self._salts = random.Random(seed)
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(_Here())
+        self._loop = _Here()
         self.lives = 0
         self.read_policy("plain")
         self.start(now)
@@ -213,7 +214,6 @@ class House:
 
     def close(self) -> None:
         """Everything ends."""
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
         self.store.close()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -27,11 +27,13 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    exists,
     literal_column,
     select,
     update,
 )
 
+from incidents.effects import OutboxState
 from kit.instants import from_micros, to_micros
 from kit.text import clean_text
 from store.bulk import update_rows
@@ -134,6 +136,23 @@ def _claim(
         "limit": limit, **more,
     }
     return connection.execute(_suspect(table), given).all() or connection.execute(_fresh(table), given).all()
+
+
+class Waiting(NamedTuple):
+    """Whether anything waits for a turn now, for its timer, or to be composed; leased or not."""
+
+    receipts: bool
+    targets: bool
+    outbox: bool
+
+
+_WAITING = select(*(exists().where(_SHAPES[table].due) for table in (receipts, targets, outbox)))
+
+
+def load_waiting(connection: Connection, now: datetime) -> Waiting:
+    """What there may be to claim, without a lock."""
+    found = connection.execute(_WAITING, {"now": to_micros(now), "in_state": OutboxState.WAITING}).one()
+    return Waiting(*map(bool, found))
 
 
 @cache
