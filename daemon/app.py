@@ -42,6 +42,7 @@ from desk.context import Desk
 from desk.ports import Pages
 from desk.receive import Kept, Receipt
 from ingest.listeners.bounds import Meter
+from notifiers.alternate import TwoRelays
 from notifiers.registry import open_relay
 from notifiers.spec import Relay
 from rules.policy import Policy
@@ -100,7 +101,7 @@ class App:
             )
             for number in range(1, config.workers + 1 if Role.WORK in roles else 1)
         ]
-        self.relay: Relay = open_relay(config.relay.url, sender=config.relay.sender.address, domain=config.desk.domain)
+        self.relay = self._open_relay()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._composed = asyncio.Event()
         self._setting_right = asyncio.Lock()
@@ -177,6 +178,15 @@ class App:
         return make_desk(
             self.store, policy, domain=config.desk.domain, addresses=config.addresses, groups=config.groups
         )
+
+    def _open_relay(self) -> Relay:
+        relay = self.config.relay
+        first, *alternate = (
+            open_relay(url, sender=relay.sender.address, domain=self.config.desk.domain)
+            for url in (relay.url, relay.alternate)
+            if url is not None
+        )
+        return TwoRelays(first, alternate[0]) if alternate else first
 
     # ------------------------------------------------------------------ what the doors ask
 
@@ -261,7 +271,8 @@ class App:
         if done.trouble is not None:
             self._relay_troubles += 1
             log.warning("relay.trouble", trouble=done.trouble, times=self._relay_troubles)
-            return pause_after(self._relay_troubles).total_seconds()
+            alternate = self.config.relay.alternate is not None
+            return pause_after(self._relay_troubles, alternate=alternate).total_seconds()
         self._relay_troubles = 0
         if not done.busy:
             with suppress(TimeoutError):

@@ -73,7 +73,8 @@ class SmtpConfig:
         "Size of the largest mail taken: what large providers let through.", default=35 * MIB
     )
     users_file: Annotated[Path, readers.existing_file] | None = setting(
-        "Who may sign in, one `name:scrypt$…` a line; nobody when left out.", default=None
+        "Who may sign in, a line each as `python -m ingest.listeners.smtp_users NAME` prints it; nobody when left out.",
+        default=None,
     )
     tls: TlsConfig | None = setting("Offers STARTTLS, and lets people sign in; neither when left out.", default=None)
     where: Where = NOWHERE
@@ -123,6 +124,9 @@ class RelayConfig:
 
     url: Annotated[str, readers.relay_url] = setting(
         "`smtp://host:25`, `smtps://user@host?password_file=/path`, or `maildir:/path` to try things out."
+    )
+    alternate: Annotated[str, readers.relay_url] | None = setting(
+        "Another relay, for pages that the first has not taken within two minutes; written like `url`.", default=None
     )
     sender: Annotated[Sender, readers.sender] = setting(
         "Whom mails come from, such as `Example IT <support@example.com>`.", key="from"

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from incidents.effects import PAGES, OutboxState, Outgoing
+from incidents.effects import PAGES, WAKING, OutboxState, Outgoing
 from incidents.story import Story
 from kit.backoff import backoff
 from kit.tokens import Keyring
@@ -44,6 +44,8 @@ FIRST_PAUSE = timedelta(seconds=30)
 MOST_PAUSE = timedelta(hours=1)
 #: A page is no good an hour late, so it is tried more often.
 MOST_PAUSE_OF_PAGE = timedelta(minutes=2)
+#: After so long a page goes by the alternate relay, where there is one (fault 75).
+LATE = timedelta(minutes=2)
 #: How often a round renews the leases of what is on its way, and how long after it is sure that they are its own: less
 #: than the silence after which others take them (`daemon.nodes.SILENCE`), in seconds.
 RENEW_SECONDS, SURE_SECONDS = 3.0, 9.0
@@ -180,7 +182,10 @@ async def _hand_over(store: Store, relay: Relay, leased: Lease, limit: int) -> H
     results: Sequence[Handed | None] = [None] * len(going)
     if going:
         kept = _Kept(store, leased, [one.id for one in going])
-        parcels = [Parcel(ascii_address(one.recipient), one.body or b"", kept.guard(one.id)) for one in going]
+        parcels = [
+            Parcel(ascii_address(one.recipient), one.body or b"", kept.guard(one.id), late=_is_late(one, now))
+            for one in going
+        ]
         try:
             async with kept:
                 results = await relay.hand_over(parcels)
@@ -196,6 +201,10 @@ async def _hand_over(store: Store, relay: Relay, leased: Lease, limit: int) -> H
         await asyncio.to_thread(_keep, store, verdicts, attempts, owner=leased.owner, now=now, done=done)
     done.verdicts = verdicts
     return done
+
+
+def _is_late(one: Outgoing, now: datetime) -> bool:
+    return one.kind in WAKING and now - one.created_at >= LATE
 
 
 def _due(store: Store, lease: Lease, limit: int, done: Handover) -> tuple[list[Outgoing], list[Verdict]]:
@@ -299,9 +308,13 @@ def _keep(
             mark(connection)
 
 
-def pause_after(troubles: int) -> timedelta:
-    """How long to leave a relay alone that took no connection ``troubles`` times running."""
-    return backoff(troubles, first=FIRST_PAUSE, most=MOST_PAUSE_OF_PAGE, chance=_chance())
+def pause_after(troubles: int, *, alternate: bool = False) -> timedelta:
+    """How long to leave a relay alone that took no connection ``troubles`` times running.
+
+    With an alternate relay it is not left for long, for that one is asked in the same round.
+    """
+    most = FIRST_PAUSE if alternate else MOST_PAUSE_OF_PAGE
+    return backoff(troubles, first=FIRST_PAUSE, most=most, chance=_chance())
 
 
 def _chance() -> float:

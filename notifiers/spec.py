@@ -35,12 +35,13 @@ class Parcel:
     """One mail for one recipient, both as they go over the wire.
 
     ``ours`` says at any moment whether it is still ours to hand over: a process that stood still may wake up after
-    another one took its work (fault 103).
+    another one took its work (fault 103). ``late`` is a page that should be with somebody by now.
     """
 
     recipient: str
     body: bytes
     ours: Callable[[], bool] = field(default=_always, compare=False, repr=False)
+    late: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert, select
 
-from daemon.outbox import LEASE, MOST_TAKES, Handover, compose_round, handover_round, pause_after
+from daemon.outbox import LATE, LEASE, MOST_TAKES, Handover, compose_round, handover_round, pause_after
 from incidents.effects import Outgoing
 from incidents.incident import Incident
 from incidents.signal import Mailbox
@@ -24,6 +24,7 @@ from kit.instants import from_micros, to_micros
 from kit.tokens import Keyring
 from ledger.errors import NotHere
 from ledger.trouble import ballast, small_disk
+from notifiers.alternate import TwoRelays
 from notifiers.spec import Handed, Outcome, Parcel, RelayUnreachable
 from notifiers.voice import Voice
 from store.bulk import insert_rows
@@ -198,6 +199,33 @@ def test_a_relay_that_is_away_costs_no_attempt(desk: Store) -> None:
     assert [b"t.2@" in back.given[0].body, b"t.3@" in back.given[1].body] == [True, True]
     assert timedelta(seconds=15) <= pause_after(1) <= timedelta(seconds=30)
     assert timedelta(seconds=60) <= pause_after(50) <= timedelta(seconds=120)
+
+
+def test_a_page_that_the_relay_did_not_take_goes_another_way_after_two_minutes(desk: Store) -> None:
+    """Fault 75: pages alone; all other mail waits, and the first relay is asked again soon."""
+    composed(desk, row(1), row(2, "escalation", "oncall@example.com"), row(3, "notice", "lead@example.com"))
+    away, other = Scripted(away=True), Scripted()
+    relay: Any = TwoRelays(away, other)
+    assert hand(desk, relay, NOW + LATE * 0.9) == Handover(untried=3, trouble="The relay takes no connection.")
+    assert hand(desk, relay, NOW + LATE) == Handover(delivered=2, untried=1)
+    assert {parcel.recipient for parcel in other.given} == {"oncall@example.com", "lead@example.com"}
+    assert hand(desk, relay, NOW + LATE) == Handover(untried=1, trouble="The relay takes no connection.")
+    assert pause_after(9, alternate=True) <= timedelta(seconds=30)
+    away.away = False
+    assert hand(desk, relay, NOW + LATE) == Handover(delivered=1)
+
+
+def test_an_alternate_relay_that_is_away_changes_nothing(desk: Store) -> None:
+    """Late pages go the usual way then, and with both away all of it waits."""
+    composed(desk, row(1), row(2, "escalation", "oncall@example.com"))
+    first, other = Scripted(away=True), Scripted(away=True)
+    relay: Any = TwoRelays(first, other)
+    assert hand(desk, relay, NOW + LATE) == Handover(untried=2, trouble="The relay takes no connection.")
+    first.away = False
+    assert hand(desk, relay, NOW + LATE) == Handover(delivered=2)
+    relay.wind_down()
+    assert first.winding_down
+    assert other.winding_down
 
 
 def test_rows_that_a_round_did_not_get_to_are_due_at_once(desk: Store) -> None:
