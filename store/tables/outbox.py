@@ -43,6 +43,12 @@ Index(
     "ix_outbox_leased", outbox.c.lease_until,
     sqlite_where=text("lease_owner IS NOT NULL"), postgresql_where=text("lease_owner IS NOT NULL"),
 )
+#: Among the many that were delivered, those that nobody got.
+Index(
+    "ix_outbox_undelivered", outbox.c.state, outbox.c.id,
+    sqlite_where=text("state <> 'waiting' AND state <> 'ready' AND state <> 'delivered'"),
+    postgresql_where=text("state <> 'waiting' AND state <> 'ready' AND state <> 'delivered'"),
+)
 
 deliveries = Table(
     "deliveries",

@@ -30,6 +30,8 @@ def upgrade() -> None:
     op.execute(_FILL)
     op.drop_index("ix_incidents_open", "incidents")
     op.create_index("ix_receipts_discarded", "receipts", ["id"], **_where("state = 'discarded'"))
+    undelivered = _where("state <> 'waiting' AND state <> 'ready' AND state <> 'delivered'")
+    op.create_index("ix_outbox_undelivered", "outbox", ["state", "id"], **undelivered)
     rare = _where("disposition <> 'opened' AND disposition <> 'folded'")
     op.create_index("ix_signals_rare", "signals", ["disposition", "receipt", "id"], **rare)
     op.create_index(
