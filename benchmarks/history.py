@@ -35,8 +35,8 @@ _VALUES = json.dumps({name: ["cd" * 16, "what an entry says " * 8] for name in (
 Rows = list[tuple[object, ...]]
 
 
-def fill(store: Store, *, incidents: int) -> None:
-    """Put so many incidents there: each closed but for every tenth, each with five signals and all that goes along."""
+def fill(store: Store, *, incidents: int, open_every: int = 10) -> None:
+    """Put so many incidents there, some open and the others closed, each with five signals and all that goes along."""
     for start in range(0, incidents, _AT_ONCE):
         count = min(_AT_ONCE, incidents - start)
         with store.writing() as connection:
@@ -46,7 +46,8 @@ def fill(store: Store, *, incidents: int) -> None:
             receipt = iter(reserve(connection, "receipt", count * SIGNALS_EACH))
             made: dict[Table, Rows] = {}
             for record, number in zip(ids, numbers, strict=True):
-                for table, rows in _record(record, number, row=row, receipt=receipt):
+                is_open = record % open_every == 0
+                for table, rows in _record(record, number, is_open=is_open, row=row, receipt=receipt):
                     made.setdefault(table, []).extend(rows)
             for table, rows in made.items():
                 insert_rows(connection, table, rows)
@@ -54,11 +55,10 @@ def fill(store: Store, *, incidents: int) -> None:
 
 
 def _record(
-    record: int, number: int, *, row: Iterator[int], receipt: Iterator[int]
+    record: int, number: int, *, is_open: bool, row: Iterator[int], receipt: Iterator[int]
 ) -> Iterator[tuple[Table, Rows]]:
     """All rows of one incident."""
     at = int(time.time() * 1e6) - 365 * 86_400_000_000 + record * 150_000_000
-    is_open = record % 10 == 0
     closed_at = None if is_open else at + 3_600_000_000
     state = "new" if is_open else "closed"
     digest = hashlib.sha256(str(record).encode()).digest()

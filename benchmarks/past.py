@@ -1,4 +1,4 @@
-"""P7 and P9: the same with years behind it: 200,000 incidents and a million signals."""
+"""P7: the same with years behind it: 200,000 incidents and a million signals."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
-from benchmarks.desk import running_desk
 from benchmarks.history import fill
 from benchmarks.measured import Effort, Measured, middle
 from benchmarks.traffic import webhook_posts
 from benchmarks.turn import BATCH, TurnBench, fresh_store
 
 _INCIDENTS = 200_000
-_PAGES = ("/", "/metrics", "/readyz")
 
 
 def p7(effort: Effort, console: Console) -> Iterator[Measured]:
-    """Working distinct and repeated alerts with a long history, against an empty store; pages, too."""
+    """Working distinct and repeated alerts with a long history, against an empty store."""
     gc.set_threshold(50_000, 20, 50)  # as a worker has it
     count, receipts = effort.count(_INCIDENTS), effort.count(1_000)
     with fresh_store("sqlite") as empty, fresh_store("sqlite") as filled:
@@ -35,8 +33,3 @@ def p7(effort: Effort, console: Console) -> Iterator[Measured]:
         for what in ("distinct", "repeated"):
             now, before = middle(rates[what, "filled"]), middle(rates[what, "empty"])
             yield Measured("P7", f"{what} a CPU second, {count:,} incidents", now, "alerts", 0.8, 0.9, peer=before)
-    with running_desk() as desk:
-        fill(desk.store, incidents=count)
-        for page in _PAGES:
-            took = middle([desk.timed_get(page) for _ in range(5)]) * 1e3
-            yield Measured("P9", f"GET {page}, {count:,} incidents", took, "ms", 100, 30, most=True)
