@@ -226,7 +226,10 @@ class Acts:
             target = working.incidents.get(working.numbers.get(_number(into), 0))
             if target is None:
                 raise NotFound(f"There is no record {into}")
-            away, here = merge(incident, into=target, by=by, at=now, policy=working.desk.policy, reason=reason)
+            people = working.participants[incident.id]
+            away, here = merge(
+                incident, into=target, by=by, at=now, policy=working.desk.policy, reason=reason, people=people
+            )
             stays[:] = [apply(working, here).id]
             apply(working, away)
 

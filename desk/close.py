@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -27,9 +28,13 @@ def close(incident: Incident, *, by: Author, at: datetime, policy: Policy, reaso
 
 
 def merge(
-    incident: Incident, *, into: Incident, by: Author, at: datetime, policy: Policy, reason: str
-) -> tuple[Change, Change]:
-    """Make one record of two: this one closes as a duplicate, its fold keys and its people go to the other."""
+    incident: Incident, *, into: Incident, by: Author, at: datetime, policy: Policy, reason: str,
+    people: Collection[tuple[int, str, str]],
+) -> tuple[Change, Change]:  # fmt: skip
+    """Make one record of two: this one closes as a duplicate, its fold keys and its people go to the other.
+
+    ``people`` are who takes part in this one: person, team and role. Who asked watches from now on.
+    """
     check_role(incident, "merge", by=by, policy=policy)
     check_role(into, "merge", by=by, policy=policy)
     if incident.id == into.id:
@@ -44,7 +49,10 @@ def merge(
         entries=[said_by(by, EntryKind.MERGED, {"reason": reason, "into": into.id}, at=at)],
         links=[Link(incident.id, into.id, "duplicate_of", at, by.person, reason)],
     )  # fmt: skip
-    joined = [] if incident.requester is None else [Participant(into.id, incident.requester, "", "watcher", at)]
+    joined = [
+        Participant(into.id, person, team, "watcher" if role == "requester" else role, at)
+        for person, team, role in sorted(people)
+    ]
     if incident.mailbox is not None and incident.mailbox != into.mailbox:  # answers still go to its address (A28)
         joined.append(Participant(into.id, 0, incident.mailbox, "watcher", at))
     taken = replace(into, firing=into.firing + incident.firing)

@@ -60,7 +60,7 @@ def test_a_merged_record_is_not_reopened(
     table.lay(alert())
     table.lay(mail())
     away, into = table.records()
-    closed, here = merge(away, into=into, by=LEAD, at=NOON, policy=policy, reason="the same")
+    closed, here = merge(away, into=into, by=LEAD, at=NOON, policy=policy, reason="the same", people=())
     apply(table.working, here)
     gone = apply(table.working, closed)
     with pytest.raises(NoSuchMove):
@@ -113,7 +113,7 @@ def test_an_answer_to_the_address_of_a_merged_record_joins_the_one_it_went_into(
     into = table.only()
     table.lay(mail(message_id="1@example.org", recipients=("shop@example.com",)), mailbox="shop")
     away = next(one for one in table.records() if one.id != into.id)
-    closed, here = merge(away, into=into, by=LEAD, at=NOON, policy=other, reason="the same")
+    closed, here = merge(away, into=into, by=LEAD, at=NOON, policy=other, reason="the same", people=())
     for change in (here, closed):
         apply(table.working, change)
     answer = mail("Re: blank", in_reply_to="1@example.org", recipients=("shop@example.com",))

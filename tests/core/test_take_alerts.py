@@ -158,7 +158,7 @@ def test_a_record_of_two_alerts_is_restored_when_both_have_ended(
     into, away = table.records()
     working = table.working
     lead = Author(9003, "Ben Example", frozenset({"manager"}))
-    closed, here = merge(away, into=into, by=lead, at=noon, policy=working.desk.policy, reason="the same")
+    closed, here = merge(away, into=into, by=lead, at=noon, policy=working.desk.policy, reason="the same", people=())
     apply(working, here)
     apply(working, closed)
     table.lay(alert("resolved", key="a"), at=later(1, noon))

@@ -160,7 +160,7 @@ def test_every_verb_records_whom_an_operator_acts_for(record: Incident, policy: 
         "restore": lambda: restore(taken, **how, text="x"),
         "reopen": lambda: reopen(replace(taken, state="restored"), **how, reason="x", promises=[]),
         "close": lambda: close(taken, **how, reason="x"),
-        "merge": lambda: merge(taken, into=replace(taken, id=99), **how, reason="x")[0],
+        "merge": lambda: merge(taken, into=replace(taken, id=99), **how, reason="x", people=())[0],
     }
     change = verbs[verb]()
     assert change is not None
@@ -269,8 +269,13 @@ def test_merging_moves_keys_and_people_and_closes_as_duplicate(
     table.lay(mail("The same odd thing", sender="bob@example.com", message_id="2@example.org"))
     first, second = table.records()
     assert first.id == record.id
-    away, here = merge(second, into=first, by=MANAGER, at=NOON, policy=policy, reason="the same printer")
+    people = {*table.working.participants[second.id], (77, "", "watcher"), (5, "", "agent")}
+    away, here = merge(
+        second, into=first, by=MANAGER, at=NOON, policy=policy, reason="the same printer", people=people
+    )
     apply(table.working, here)
+    taking_part = table.working.participants[first.id]
+    assert {(second.requester, "", "watcher"), (77, "", "watcher"), (5, "", "agent")} <= taking_part
     closed = apply(table.working, away)
     assert (closed.state, closed.resolution) == ("closed", "duplicate")
     assert table.working.moved_keys == [(second.id, first.id)]
@@ -287,4 +292,4 @@ def test_what_was_merged_twice_is_found_where_it_went(table: Any, record: Incide
 
 def test_a_record_cannot_be_merged_into_itself(record: Incident, policy: Policy) -> None:
     with pytest.raises(DeskError, match="itself"):
-        merge(record, into=record, by=MANAGER, at=NOON, policy=policy, reason="x")
+        merge(record, into=record, by=MANAGER, at=NOON, policy=policy, reason="x", people=())
