@@ -59,14 +59,6 @@ def loopback(sockets: Iterable[socket.socket]) -> bool:
     return all(one.family == socket.AF_UNIX or is_loopback(one.getsockname()[0]) for one in sockets)
 
 
-def place_of(one: socket.socket) -> str:
-    """Where a socket listens, for people."""
-    name = one.getsockname()
-    if one.family == socket.AF_UNIX:
-        return str(name)
-    return f"[{name[0]}]:{name[1]}" if one.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
-
-
 def _names(text: str, count: int) -> Sequence[str]:
     names = text.split(":")
     for name in names:

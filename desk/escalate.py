@@ -12,7 +12,7 @@ from desk.working import Working
 from incidents.effects import NoticeKind, Notify
 from incidents.escalation import Due, Path, due
 from incidents.incident import Incident
-from incidents.targets import Target
+from incidents.targets import Target, TargetState
 from incidents.timeline import Entry, EntryKind, Values
 from kit.instants import stamp
 from rules.policy import Told
@@ -53,7 +53,7 @@ def fire_escalation(working: Working, incident: Incident, target: Target) -> Non
 def _advanced(target: Target, fired: Due, now: datetime) -> Target:
     """The target after a step: the next one's instant and the wait for it, or nothing more to do."""
     if fired.next_at is None:
-        return target._replace(state="missed", next_at=None, step=fired.step, round=fired.round)
+        return target._replace(state=TargetState.MISSED, next_at=None, step=fired.step, round=fired.round)
     return target._replace(
         step=fired.next_step, round=fired.next_round, due_at=fired.next_at, next_at=fired.next_at,
         length=fired.next_at - now,

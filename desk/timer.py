@@ -11,7 +11,7 @@ from desk.facts import facts_of
 from desk.working import Working
 from incidents.effects import NoticeKind, Notify
 from incidents.incident import Incident
-from incidents.targets import Target, next_look
+from incidents.targets import Target, TargetState, next_look
 from incidents.timeline import Entry, EntryKind, Values
 from kit.instants import stamp
 
@@ -20,7 +20,7 @@ def timer_fired(working: Working, target: Target) -> None:
     """Do what is due at ``working.now`` for a target whose ``next_at`` has come; once, however late it is."""
     incident = working.incident(target.subject)
     if incident is None or incident.id != target.subject:
-        working.set_target(target._replace(state="cancelled", next_at=None))
+        working.set_target(target._replace(state=TargetState.CANCELLED, next_at=None))
     elif target.name.startswith("escalation."):
         fire_escalation(working, incident, target)
     elif target.name == "close.auto":

@@ -16,7 +16,6 @@ import msgspec
 from kit.instants import stamp
 
 FIRST_PREV = b"\x00" * 32
-SALT_BYTES = 16
 
 #: What a field of an entry may hold. No fractions: their canonical form is the one hard part of rfc8785.
 Value: TypeAlias = str | int | bool | Sequence["Value"] | Mapping[str, "Value"] | None
@@ -42,7 +41,6 @@ class EntryKind(StrEnum):
     ESCALATED = "escalated"
     TARGET = "target"
     DELIVERY = "delivery"
-    CORRECTION = "correction"
 
 
 class Entry(NamedTuple):

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _JAPANESE = ("utf_8", "cp932", "euc_jp")
-_CHINESE = ("gb18030",)
 _WESTERN = ("utf_8", "cp1252", "latin_1")
 
 #: Which codecs to try for which label; the label's own family, a superset where one is common in the field.

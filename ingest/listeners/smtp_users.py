@@ -1,13 +1,19 @@
-"""Who may sign in to the mail door: names and scrypt hashes in a file, one ``name:hash`` a line."""
+"""Who may sign in to the mail door: names and scrypt hashes in a file, one ``name:hash`` a line.
+
+``python -m ingest.listeners.smtp_users NAME`` asks for a password and prints the line.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import os
+import sys
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from getpass import getpass
 from pathlib import Path
 
 _COST, _BLOCK, _LANES = 2**14, 8, 1  # 16 MiB and some 50 ms a try
@@ -74,3 +80,7 @@ def _sane(cost: int) -> bool:
 
 def _digest(password: str, salt: bytes, cost: int) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=cost, r=_BLOCK, p=_LANES, maxmem=_MEMORY, dklen=32)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{sys.argv[1]}:{hash_password(getpass(), os.urandom(16))}\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import ssl
+import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -17,7 +19,7 @@ import pytest
 from desk.receive import NotKept, mail_receipt_key
 from ingest.listeners.smtp_data import DataReader
 from ingest.listeners.smtp_settings import Tls
-from ingest.listeners.smtp_users import hash_password
+from ingest.listeners.smtp_users import hash_password, knows, read_users
 
 if TYPE_CHECKING:
     from tests.conftest import MailDoor
@@ -230,3 +232,13 @@ def test_a_socket_left_behind_is_taken_over(open_mail_door: Callable[..., MailDo
     with second.talk() as talk:
         assert talk.reply().startswith("220")
     assert first is not second
+
+
+def test_the_line_of_a_user_is_made_by_a_command(tmp_path: Path) -> None:
+    """What `users_file` names is written by nobody's hand."""
+    command = [sys.executable, "-m", "ingest.listeners.smtp_users", "ana"]
+    made = subprocess.run(command, input="a password\n", capture_output=True, text=True, check=True, timeout=60)
+    (tmp_path / "users").write_text(made.stdout)
+    users = read_users(tmp_path / "users")
+    assert knows(users, "ana", "a password")
+    assert not knows(users, "ana", "another password")
