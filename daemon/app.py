@@ -131,6 +131,7 @@ class App:
             asyncio.create_task(self._repeat(self.watch.look, "watch")),
             *([asyncio.create_task(self._repeat(self._retain, "retention"))] if Role.WORK in self.roles else []),
         ]
+        await self.watch.look()  # whoever is told that it is started can see how it is
         self.manager.ready()
         log.info("daemon.ready", node=self.node, pid=os.getpid())
 
