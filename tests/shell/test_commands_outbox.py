@@ -36,13 +36,13 @@ def test_an_empty_outbox_says_so(shell: Any) -> None:
 
 
 def test_the_text_of_a_composed_mail_and_every_attempt_are_shown(shell: Any, told: int) -> None:
-    mail = b"Subject: =?utf-8?q?Ihre_St=C3=B6rung?=\nContent-Type: text/plain\n\nWe look.\n"
+    mail = b"Subject: =?utf-8?q?Ihre_St=C3=B6rung?=\r\nContent-Type: text/plain\r\n\r\nWe look.\r\nSoon.\r\n"
     _change(shell, f"UPDATE outbox SET state = 'ready', bytes = X'{mail.hex()}' WHERE id = {told}")
     _change(shell, f"INSERT INTO deliveries VALUES (1, {told}, 0, 'delayed', '451', 'busy')")
     shown = shell.json("outbox", "show", str(told))
-    assert shown["text"] == "Subject: Ihre Störung\n\nWe look."
+    assert shown["text"] == "Subject: Ihre Störung\n\nWe look.\nSoon."
     assert [(one["outcome"], one["code"], one["text"]) for one in shown["deliveries"]] == [("delayed", "451", "busy")]
-    assert "We look." in shell.ok("outbox", "show", str(told))
+    assert "We look.\nSoon." in shell.ok("outbox", "show", str(told))
 
 
 def test_a_dead_notification_is_tried_again(shell: Any, told: int) -> None:

@@ -48,7 +48,7 @@ def mail_text(body: bytes) -> str:
     mail = BytesParser(policy=policy.default).parsebytes(body)
     part = mail.get_body(("plain",))
     text = part.get_content() if part is not None else ""
-    return f"Subject: {mail['subject']}\n\n{text.strip()}"
+    return f"Subject: {mail['subject']}\n\n{text.strip()}".replace("\r\n", "\n")
 
 
 def _say(shown: NotificationShown) -> None:
