@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, func, or_, select, true
 
 from incidents.timeline import FIRST_PREV, checkpoint_hash, entry_hash, leaf_hash
 from kit.instants import from_micros, to_micros
@@ -282,9 +283,16 @@ def _last_checkpoint(connection: Connection) -> Row[Any] | None:
 
 def _moved(connection: Connection, since: datetime | None) -> list[tuple[int, int, bytes]]:
     """The heads that no checkpoint has seen, in order of their records."""
+    given = {} if since is None else {"since": to_micros(since - MARGIN)}
+    rows = connection.execute(_unseen_heads(whole=since is None), given)
+    return [(row.subject, row.seq, bytes(row.hash)) for row in rows]
+
+
+@cache
+def _unseen_heads(*, whole: bool) -> Select[Any]:
     newest = select(timeline.c.subject, func.max(timeline.c.seq).label("seq")).group_by(timeline.c.subject)
-    if since is not None:  # found first: else SQLite walks all chains there are, with the lock held
-        grown = select(timeline.c.subject).where(timeline.c.recorded_at >= to_micros(since - MARGIN))
+    if not whole:  # found first: else SQLite walks all chains there are
+        grown = select(timeline.c.subject).where(timeline.c.recorded_at >= bindparam("since"))
         newest = newest.where(timeline.c.subject.in_(grown))
     head = newest.subquery()
     seen = exists().where(
@@ -293,5 +301,4 @@ def _moved(connection: Connection, since: datetime | None) -> list[tuple[int, in
     )  # fmt: skip
     query = select(timeline.c.subject, timeline.c.seq, timeline.c.hash)
     query = query.join(head, and_(head.c.subject == timeline.c.subject, head.c.seq == timeline.c.seq)).where(~seen)
-    rows = connection.execute(query.order_by(timeline.c.subject))
-    return [(row.subject, row.seq, bytes(row.hash)) for row in rows]
+    return query.order_by(timeline.c.subject)

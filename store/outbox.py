@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, exists, or_, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, exists, or_, select, tuple_, update
 
 from incidents.effects import NoticeKind, Outgoing
 from incidents.incident import Incident
@@ -30,6 +30,10 @@ MOST_PAGES = 50
 _SETTLING = ("id", "lease_owner", "state", "members")
 _VERDICT = ("lease_owner", "lease_until", "state", "reason", "next_at", "attempts")
 _TOLD = ("waiting", "ready", "delivered")
+# Every mail asks these, so they are built once.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_RECORDS = select(incidents).where(incidents.c.id.in_(_IDS))
+_PERSONS = select(people.c.id, people.c.name, people.c.handle, people.c.language).where(people.c.id.in_(_IDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,13 @@ def load_stories(connection: Connection, told: Sequence[Outgoing]) -> dict[int, 
 
 
 def _records(connection: Connection, ids: Collection[int]) -> dict[int, Incident]:
-    found = connection.execute(select(incidents).where(incidents.c.id.in_(ids))) if ids else ()
+    found = connection.execute(_RECORDS, {"ids": list(ids)}) if ids else ()
     return {row.id: incident_of(row) for row in found}
 
 
 def _persons(connection: Connection, ids: Collection[int]) -> dict[int, Person]:
-    query = select(people.c.id, people.c.name, people.c.handle, people.c.language).where(people.c.id.in_(ids))
-    return {row.id: Person(row.id, row.name, row.handle, None, row.language) for row in connection.execute(query)}
+    found = connection.execute(_PERSONS, {"ids": list(ids)})
+    return {row.id: Person(row.id, row.name, row.handle, None, row.language) for row in found}
 
 
 def _replies(connection: Connection, told: Sequence[Outgoing]) -> dict[tuple[int | None, Any], _Reply]:
