@@ -37,8 +37,8 @@ bench: .venv/dev
 
 # SEED=7 plays that seed again; SEEDS=1000, DAYS=30 and YEARS=1 play more and longer ones (docs/simulation.md).
 simulate: .venv/dev
-	$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DAYS),--days $(DAYS)) \
-	  $(if $(YEARS),--years $(YEARS)) $(if $(SECONDS),--seconds $(SECONDS))
+	$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(DAYS),--days $(DAYS)) $(if $(YEARS),--years $(YEARS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # ITEMS, STRIKES, SEED, KIND=kill9 and DATABASE=sqlite choose; the last line of each run is the verdict (docs/ledger.md).
 ledger: .venv/dev

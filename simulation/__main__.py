@@ -20,6 +20,8 @@ from simulation.world import Played
 
 _YEAR = 365
 _TELL_EVERY = 5.0
+#: A file system in memory, where the machine has one: nothing is flushed anyway.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - as a folder with a random name
 
 
 def main() -> int:
@@ -28,7 +30,8 @@ def main() -> int:
         again = [sys.executable, "-m", "simulation", *sys.argv[1:]]
         return subprocess.run(again, env=os.environ | {"PYTHONHASHSEED": "0"}, check=False).returncode
     options = _options()
-    with tempfile.TemporaryDirectory(prefix="triaged-simulation-") as name:
+    memory = _MEMORY if _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="triaged-simulation-", dir=memory) as name:
         folder = Path(name)
         return Session(options, Setting(folder, make_template(folder))).run()
 
