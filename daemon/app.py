@@ -56,6 +56,10 @@ from store.retention import retention_round
 from store.upkeep import checkpoint_wal, keep_reserve
 
 UPKEEP_EVERY = timedelta(seconds=1)
+#: How often SQLite's log is looked at while it stands, and how often it is moved while it grows: a move is a fifth of
+#: the time at most, and where nothing was flushed there was nothing to move.
+LOG_EVERY, LOG_STEP = timedelta(milliseconds=250), timedelta(milliseconds=50)
+_LOG_SHARE, _LOG_STANDS_SECONDS = 4, 0.001
 #: How often it is asked whether the day's retention was done.
 RETENTION_LOOK = timedelta(hours=1)
 GAUGES_EVERY = timedelta(seconds=5)
@@ -126,6 +130,7 @@ class App:
         self._tasks = [
             *(asyncio.create_task(self._repeat(self._hand_over, "outbox")) for _ in range(hands)),
             asyncio.create_task(self._repeat(self._upkeep, "upkeep")),
+            *([asyncio.create_task(self._repeat(self._move_log, "log"))] if self.store.kind == "sqlite" else []),
             asyncio.create_task(self._repeat(self._gauges, "gauges")),
             asyncio.create_task(self._repeat(self._beat, "beat")),
             asyncio.create_task(self._repeat(self.watch.look, "watch")),
@@ -291,8 +296,16 @@ class App:
                 log.warning("clock.jumped", seconds=round(jump.total_seconds()), **done)
             return self.clock.now()
 
-    async def _upkeep(self) -> float:
+    async def _move_log(self) -> float:
+        """Move SQLite's log in small steps: all that a second wrote at once would hold up every flush meanwhile."""
+        begun = time.monotonic()
         self.metrics.log_pages(await asyncio.to_thread(checkpoint_wal, self.store))
+        took = time.monotonic() - begun
+        if took < _LOG_STANDS_SECONDS:
+            return LOG_EVERY.total_seconds()
+        return min(max(LOG_STEP.total_seconds(), _LOG_SHARE * took), UPKEEP_EVERY.total_seconds())
+
+    async def _upkeep(self) -> float:
         if self.committer.down_since is not None:
             await asyncio.to_thread(self.committer.probe)
         await asyncio.to_thread(keep_reserve, self.store)
