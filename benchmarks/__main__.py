@@ -24,8 +24,8 @@ GOALS: dict[str, Goal] = {
     "machine": machine, "p1": p1, "p2": p2, "p3": p3, "p4": p4, "p5": p5, "p6": p6, "p7": p7, "p8": p8, "p9": p9,
     "p10": p10, "p11": p11,
 }  # fmt: skip
-#: Left out unless they are named: these take minutes by themselves.
-_LONG = ("p7", "p9", "p10")
+#: Left out unless they are named: filling a store for them takes minutes.
+_LONG = ("p7", "p9")
 _NOTE = (
     "The policy is the pack `lean` as shipped, but the limits of automatic mail are raised, for P6 counts "
     "acknowledgements.\nClient and server share the processors. `reached`: aim, must, half of the must, or miss."
