@@ -153,7 +153,8 @@ class Acts:
             policy = working.desk.policy
             assessed = working.assessed.get(incident.id)
             change = override(
-                incident, by=by, at=now, policy=policy, field=field, value=value, justification=justification,
+                incident, by=by, at=now, policy=policy, field=field, value=header_text(value),
+                justification=justification,
                 before={} if assessed is None else assessed.fields,
             )  # fmt: skip
             changed = apply(working, change)

@@ -75,6 +75,8 @@ def _check_value(field: str, value: str, policy: Policy) -> None:
     known: Mapping[str, Collection[str]] = {**_ORDERED, "service": policy.services, "category": policy.categories}
     if field not in FIELDS:
         raise Invalid(f"{field!r} can't be set; one of {', '.join(FIELDS)} can")
+    if not value:
+        raise Invalid(f"A {field} can't be empty; say what it is")
     if field in known and value not in known[field]:
         raise Invalid(f"{value[:80]!r} is no {field}: {expected(value, known[field])}")
 

@@ -12,6 +12,7 @@ import typer
 
 from daemon.commands.refusals import refusing
 from daemon.commands.session import DEFAULT_CONFIG, Asked, Session
+from kit.text import clean_text
 
 P = ParamSpec("P")
 
@@ -50,8 +51,11 @@ def command(
         @wraps(function)
         def run(ctx: typer.Context, **given: Any) -> None:
             asked = _merge(ctx.obj or Asked(), *(given.pop(option) for option in _COMMON))
+            clean: dict[str, Any] = {
+                option: clean_text(said) if isinstance(said, str) else said for option, said in given.items()
+            }
             with refusing(), Session(asked) as session:
-                function(session, **given)  # type: ignore[call-arg]
+                function(session, **clean)  # type: ignore[call-arg]
 
         _take_options(run, function)
         app.command(name, epilog="\n\n".join(f"$ {example}" for example in examples))(run)

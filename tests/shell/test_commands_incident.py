@@ -189,6 +189,17 @@ def test_what_is_given_at_opening_counts(shell: Any) -> None:
     assert len(shell.json("incident", "list")["items"]) == 1
 
 
+def test_what_is_typed_is_text_that_can_be_kept_and_shown(shell: Any) -> None:
+    """Half a character of a terminal, a second line and a colour in a title; nothing of it is obeyed."""
+    shell.ok("incident", "open", "Checkout \udcffis slow")
+    shell.ok("incident", "note", "INC-1001", "half a \udcc3 character")
+    shell.ok("incident", "note", "INC-1001", "-", stdin=b"\xff of a pipe")
+    shell.ok("incident", "set", "INC-1001", "title", "Slow\nBcc: \x1b[31mred", "--why", "x")
+    assert "can't be empty" in shell.refused("incident", "set", "INC-1001", "title", "", "--why", "x")
+    assert shell.json("incident", "show", "INC-1001")["title"] == "Slow Bcc: [31mred"
+    assert "half a \ufffd character" in shell.ok("incident", "timeline", "INC-1001")
+
+
 def test_the_timeline_tells_every_act_with_its_author(shell: Any) -> None:
     shell.ok("incident", "open", "Checkout is slow", "--requester", "kim@example.org")
     shell.ok("incident", "ack", "INC-1001", "--as", "ana")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from daemon.commands.command import new_app
+from kit.text import clean_text
 
 app = new_app("Incidents and service requests: read them, work on them.")
 
@@ -18,4 +19,4 @@ TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The words; - 
 
 def words(text: str) -> str:
     """The words that an argument gives, or those on standard input."""
-    return typer.get_text_stream("stdin").read() if text == "-" else text
+    return clean_text(typer.get_text_stream("stdin", errors="replace").read()) if text == "-" else text
