@@ -37,6 +37,8 @@ from store.reserve import give_up_reserve, require_reserve
 T = TypeVar("T")
 
 _LONGEST_PAUSE_SECONDS = 0.02
+#: How long a stranger is waited for in all, and from when on the wait for the lock was such a wait.
+_STRANGER_SECONDS, _LONG_SECONDS = 5.0, 1.0
 _IN_TRANSACTION = 2  # libpq's PQTRANS_INTRANS: begun, and no statement has failed
 
 
@@ -57,6 +59,7 @@ class Writing:
         self._reserve, self._marks = reserve, marks
         self._fd: int | None = None
         self._began_at = 0.0
+        self._changed = False
 
     def __enter__(self) -> Connection:
         with wrapping():
@@ -76,6 +79,7 @@ class Writing:
             if said != "on":
                 raise StoreUnavailable("PostgreSQL doesn't let this role set synchronous_commit to on.")
             return
+        asked_at = time.monotonic()
         self._fd = wait_lock(self._lock)
         self._began_at = time.monotonic()
         if self._reserve is not None:
@@ -83,8 +87,18 @@ class Writing:
         self._connection.begin()
         driver: Any = self._connection.connection.driver_connection
         if self._marks:  # what a checkpoint adds to the database would take the room that was given up
-            driver.execute("PRAGMA wal_autocheckpoint=0")
+            self._set(wal_autocheckpoint=0)
+        waited = self._began_at - asked_at
+        if waited > _LONG_SECONDS:  # behind one who waits for a stranger; each in turn would make minutes of it
+            self._set(busy_timeout=max(int((_STRANGER_SECONDS - waited) * 1000), 100))
         driver.execute("BEGIN IMMEDIATE")  # not through Core, which takes longer over it than SQLite
+
+    def _set(self, **settings: int) -> None:
+        """Have SQLite work by other settings for this transaction."""
+        self._changed = True
+        driver: Any = self._connection.connection.driver_connection
+        for name, value in settings.items():
+            driver.execute(f"PRAGMA {name}={value}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -126,7 +140,7 @@ class Writing:
         if self._fd is not None:
             os.close(self._fd)
         with suppress(DBAPIError):
-            if self._marks:
+            if self._changed:
                 self._connection.invalidate()  # the next one has its settings anew
             self._connection.close()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
@@ -16,7 +18,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from store.engine import Store, lock_path, open_store
-from store.errors import Collision, OutcomeUnknown, Rejected, SessionLost, StoreError, StoreUnavailable
+from store.errors import Collision, OutcomeUnknown, Rejected, SessionLost, StoreBusy, StoreError, StoreUnavailable
 from store.tables.people import people
 from store.write import in_turns, wait_lock
 
@@ -213,6 +215,33 @@ def test_a_turn_that_lost_is_taken_again_from_the_start(store: Store) -> None:
 
     assert in_turns(store, attempts=3, take=take).value == 1
     assert len(taken) == 2
+
+
+def test_all_who_wait_for_a_stranger_wait_five_seconds_and_not_one_after_another(sqlite_url: str) -> None:
+    """Fault 91: else the doors would answer only when everybody before them had waited, too."""
+    refused: list[StoreError] = []
+
+    def write(store: Store) -> None:
+        try:
+            with store.writing():
+                pass
+        except StoreError as error:
+            refused.append(error)
+
+    path = sqlite_url.removeprefix("sqlite:///")
+    with closing(open_store(sqlite_url)) as opened, closing(sqlite3.connect(path, isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        writers = [threading.Thread(target=write, args=(opened,)) for _ in range(4)]
+        begun = time.monotonic()
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(30)
+        assert [type(one) for one in refused] == [StoreBusy] * 4
+        assert 4.5 < time.monotonic() - begun < 12
+        stranger.execute("ROLLBACK")
+        with opened.writing() as first, opened.reading() as second:
+            assert [one.exec_driver_sql("PRAGMA busy_timeout").scalar() for one in (first, second)] == [5000, 5000]
 
 
 def test_a_session_that_the_server_ends_costs_a_turn_and_nothing_else(postgresql_url: str) -> None:
