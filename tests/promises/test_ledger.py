@@ -13,7 +13,7 @@ SMALL = {"mails": 160, "alerts": 400, "orders": 40, "strikes": 6, "seed": 7}
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_nothing_accepted_is_lost_or_doubled_by_kills(database: str) -> None:
-    """Faults 24, 77, 82, 101, 113; G1, G3, G4, G5, G6."""
+    """Faults 11, 24, 75, 77, 82, 101, 113; G1, G3, G4, G5, G6."""
     outcome = run(Plan("kill9", database, **SMALL))
     assert outcome.verdict.faults == []
     assert outcome.struck.total() == SMALL["strikes"]
@@ -38,12 +38,12 @@ def test_a_desk_that_is_asked_to_stop_under_load_ends_well_and_loses_nothing() -
 
 
 def test_a_database_that_is_restarted_under_the_desk_costs_nothing() -> None:
-    """Fault 96."""
+    """Faults 20 and 96."""
     assert run(Plan("restart", "postgresql", **{**SMALL, "strikes": 4})).verdict.faults == []
 
 
 def test_a_disk_that_is_full_for_a_while_costs_nothing() -> None:
-    """Fault 92, but for the reserve: doors say no, and work goes on unattended once there is room again."""
+    """Fault 92: doors say no, no mail goes out twice, and work goes on unattended once there is room again."""
     try:
         outcome = run(Plan("full", "sqlite", **{**SMALL, "strikes": 2}))
     except NotHere as error:

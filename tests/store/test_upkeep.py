@@ -30,7 +30,7 @@ def test_a_checkpoint_moves_the_log_into_the_database(store: Store) -> None:
 
 
 def test_a_checkpoint_leaves_what_a_reader_still_needs(sqlite_url: str) -> None:
-    """It never waits: a long reader costs space in the log, nothing else."""
+    """Fault 95: it never waits; a long reader costs space in the log, nothing else."""
     opened = open_store(sqlite_url)
     with opened.reading() as connection:
         connection.execute(people.select()).all()
