@@ -118,7 +118,7 @@ def _fold(working: Working, letter: Letter, thread: Thread) -> tuple[Disposition
     )
     if by_machine:
         return Disposition.FOLDED, incident
-    if incident.state in ("resolved", "closed") and _may_reopen_again(working, incident):
+    if incident.state in ("resolved", "closed") and _reopens_left(working, incident) > 0:
         incident = _reopen(working, letter, incident)
     elif incident.state == "waiting_customer":
         incident = _resume(working, letter, incident)
@@ -141,10 +141,10 @@ def _may_reopen_closed(working: Working, incident: Incident, letter: Letter) -> 
     return incident.resolution != DUPLICATE and letter.arrival.received_at - incident.closed_at <= within
 
 
-def _may_reopen_again(working: Working, incident: Incident) -> bool:
+def _reopens_left(working: Working, incident: Incident) -> int:
     """A record comes back by mail only so often a day (A37)."""
     _, day = spent(working.spent[f"record:{incident.id}", "reopen"], working.now)
-    return day < working.desk.policy.limits.reopens_per_day
+    return working.desk.policy.limits.reopens_per_day - day
 
 
 def _reopen(working: Working, letter: Letter, incident: Incident) -> Incident:
@@ -157,7 +157,7 @@ def _reopen(working: Working, letter: Letter, incident: Incident) -> Incident:
         )  # fmt: skip
     except NoSuchMove:
         return incident
-    working.spend(f"record:{incident.id}", "reopen")
+    working.spend(f"record:{incident.id}", "reopen", left=_reopens_left(working, incident))
     again = apply(working, change)
     _acknowledge(working, letter, again, reopened=True)
     start_escalation(working, again, policy.path_for(facts), at)

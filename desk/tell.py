@@ -23,18 +23,20 @@ _PAGE_EXPIRES = timedelta(days=1)
 def tell(working: Working, incident: Incident, notify: Notify) -> None:
     """Put a notification in the outbox, or record why it is not sent by itself."""
     if notify.kind in PAGES:
-        limit = working.desk.policy.limits.pages_per_hour
-        if spent(working.spent[notify.address, "page"], working.now)[0] >= limit:
+        left = working.desk.policy.limits.pages_per_hour
+        left -= spent(working.spent[notify.address, "page"], working.now)[0]
+        if left <= 0:
             _collapse(working, incident, notify)
             return
-        working.spend(notify.address, "page")
+        working.spend(notify.address, "page", left=left)
     elif notify.kind in AUTOMATIC:
-        reason = _why_suppressed(working, notify)
+        own, in_all = _left(working, notify.address)
+        reason = _why_suppressed(working, notify, own=own, in_all=in_all)
         if reason is not None:
             _put(working, incident, notify, state=OutboxState.SUPPRESSED, reason=reason)
             return
-        working.spend(notify.address, "automatic")
-        working.spend(EVERYBODY, "automatic")
+        working.spend(notify.address, "automatic", left=own)
+        working.spend(EVERYBODY, "automatic", left=in_all)
     _put(working, incident, notify, state=OutboxState.WAITING)
 
 
@@ -43,17 +45,22 @@ def root_of(working: Working, record: int) -> str:
     return f"record-{record}@{working.desk.instance}.{working.desk.domain}"
 
 
-def _why_suppressed(working: Working, notify: Notify) -> str | None:
+def _left(working: Working, address: str) -> tuple[int, int]:
+    """How many automatic mails may go to an address by now, and how many in all."""
     limits = working.desk.policy.limits
+    hour, day = spent(working.spent[address, "automatic"], working.now)
+    in_all, _ = spent(working.spent[EVERYBODY, "automatic"], working.now)
+    own = min(limits.automatic_mails_per_hour - hour, limits.automatic_mails_per_day - day)
+    return own, limits.automatic_mails_in_all_per_hour - in_all
+
+
+def _why_suppressed(working: Working, notify: Notify, *, own: int, in_all: int) -> str | None:
     person = working.by_address.get(notify.address) or working.people.get(notify.person)
     if person is not None and person.suppressed:
         return "address_suppressed"
-    hour, day = spent(working.spent[notify.address, "automatic"], working.now)
-    if hour >= limits.automatic_mails_per_hour or day >= limits.automatic_mails_per_day:
+    if own <= 0:
         return "budget"
-    if spent(working.spent[EVERYBODY, "automatic"], working.now)[0] >= limits.automatic_mails_in_all_per_hour:
-        return "desk_budget"
-    return None
+    return "desk_budget" if in_all <= 0 else None
 
 
 def _put(

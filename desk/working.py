@@ -86,6 +86,7 @@ class Working:
         self.assessed: dict[int, Assessment] = {}
         self.known_signals: dict[bytes, tuple[int, int | None]] = {}
         self.spent: dict[tuple[str, str], dict[datetime, int]] = defaultdict(dict)
+        self.budgeted: set[str] = set()
         self.open_notices: dict[str, int] = {}
         # made
         self.opened: dict[int, Incident] = {}
@@ -105,6 +106,7 @@ class Working:
         self.notice_members: dict[int, int] = defaultdict(int)
         self.links: list[Link] = []
         self.spending: dict[BudgetKey, int] = defaultdict(int)
+        self.most: dict[BudgetKey, int] = {}
         self.suppressed: dict[tuple[str, int], str] = {}
         self.bounced: list[tuple[int, int, str, str]] = []
         self.counts: dict[int, dict[str, int]] = {}
@@ -161,12 +163,14 @@ class Working:
         if signal.key is not None:
             self.known_signals[signal.key] = (signal.id, signal.incident)
 
-    def spend(self, address: str, kind: str) -> None:
-        """Count one more against a budget."""
-        slot = slot_of(self.now)
+    def spend(self, address: str, kind: str, *, left: int) -> None:
+        """Count one more against a budget that had so many ``left``; with others' counts it must not be exceeded."""
+        key = BudgetKey(address, kind, slot_of(self.now))
         by_slot = self.spent[address, kind]
-        by_slot[slot] = by_slot.get(slot, 0) + 1
-        self.spending[BudgetKey(address, kind, slot)] += 1
+        before = by_slot.get(key.slot, 0)
+        by_slot[key.slot] = before + 1
+        self.spending[key] += 1
+        self.most[key] = before + left
 
     # ------------------------------------------------------------------ people
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -89,19 +89,26 @@ def add_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> int
     On SQLite a thread has to wait for its turn with the others of its process after each statement, which beside a
     busy event loop costs more than the rows do; on PostgreSQL each statement is a message and an answer.
     """
-    if not rows:
-        return 0
+    return sum(int(done.rowcount) for done in _inserts(connection, statement, rows))
+
+
+def added_rows(connection: Connection, statement: str, rows: Sequence[Row]) -> list[Row]:
+    """The same for an insert that returns something of each row."""
+    return [row for done in _inserts(connection, statement, rows) for row in done.fetchall()]
+
+
+def _inserts(connection: Connection, statement: str, rows: Sequence[Row]) -> Iterator[Any]:
+    """The cursor of each statement that was needed."""
     driver: Any = connection.connection.driver_connection
-    added = 0
     with wrapping():
-        if connection.dialect.name != "sqlite":
+        if rows and connection.dialect.name != "sqlite":
             columns = [list(column) for column in zip(*rows, strict=True)]
-            return int(driver.execute(_insert_all(statement), columns).rowcount)
+            yield driver.execute(_insert_all(statement), columns)
+            return
         for start in range(0, len(rows), _ROWS_TOGETHER):
             some = rows[start : start + _ROWS_TOGETHER]
             values = tuple(value for row in some for value in row)
-            added += int(driver.execute(_insert_of(statement, len(some)), values).rowcount)
-    return added
+            yield driver.execute(_insert_of(statement, len(some)), values)
 
 
 @lru_cache(maxsize=8 * _ROWS_TOGETHER)

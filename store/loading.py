@@ -117,6 +117,7 @@ def load_budgets(connection: Connection, working: Working) -> None:
     known = (*working.people.values(), *working.desk.agents.values(), *working.desk.team_people.values())
     may_be_told = {"*", *working.by_address, *(f"record:{record}" for record in working.incidents)}
     may_be_told |= {person.address for person in known if person.address}
+    working.budgeted = may_be_told
     since = to_micros(oldest_counted(working.now))
     for address, kind, slot, count in _among(connection, _SPENT, may_be_told, since=since):
         working.spent[address, kind][from_micros(slot)] = count

@@ -8,19 +8,18 @@ What another writer changed since the load shows as a count that is too small, a
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from desk.clocks import earliest_due
-from desk.working import Working
+from desk.working import BudgetKey, Working
 from incidents.effects import Outgoing
 from incidents.incident import Incident
 from incidents.targets import Target
 from incidents.timeline import FIRST_PREV
 from kit.instants import to_micros
-from store.bulk import Row, add_rows, insert_rows, update_rows, write_rows
+from store.bulk import Row, add_rows, added_rows, insert_rows, update_rows, write_rows
 from store.counters import reserve
 from store.errors import Collision
 from store.rows import (
@@ -54,6 +53,7 @@ _MOVE_KEYS = "UPDATE fold_keys SET incident = ?, version = version + 1 WHERE inc
 _SPEND = (
     "INSERT INTO budgets (address, kind, hour, count) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (address, kind, hour) DO UPDATE SET count = budgets.count + excluded.count"
+    " RETURNING address, kind, hour, count"
 )
 _SUPPRESS = (
     "UPDATE addresses SET suppressed_at = ?, reason = ? WHERE address = ? AND person = ? AND suppressed_at IS NULL"
@@ -115,6 +115,7 @@ def save(connection: Connection, rows: Rows) -> None:
     insert_rows(connection, outbox, rows.outgoing)
     _change_outbox(connection, working)
     add_rows(connection, _KEEP_LINK, sorted(link_row(link) for link in working.links))
+    _spend(connection, working)
 
 
 def _change_keys(connection: Connection, working: Working) -> None:
@@ -190,12 +191,22 @@ def _change_outbox(connection: Connection, working: Working) -> None:
     _guarded("outbox", update_rows(
         connection, outbox, rows=grown, match=("id", "state"), add=("members",)
     ), len(grown))  # fmt: skip
-    spent = [(*_budget_key(key.address, key.kind, key.slot), count) for key, count in working.spending.items()]
-    add_rows(connection, _SPEND, sorted(spent))
     reports = [
         (number, row, to_micros(working.now), "failed", dsn, reason) for number, row, dsn, reason in working.bounced
     ]
     insert_rows(connection, deliveries, reports)
+
+
+def _spend(connection: Connection, working: Working) -> None:
+    """Count what is told against its budgets; last, for every other turn waits at the line of all mail together.
+
+    A turn that knew of less than others have spent meanwhile may have gone too far, and is taken again.
+    """
+    spent = {_budget_key(key): count for key, count in working.spending.items()}
+    most = {_budget_key(key): most for key, most in working.most.items() if key.address in working.budgeted}
+    for *key, count in added_rows(connection, _SPEND, sorted((*key, count) for key, count in spent.items())):
+        if count > most.get(tuple(key), count):
+            raise Collision("Another writer took what was left of a budget meanwhile; load again.")
 
 
 def _with_members(working: Working, out: Outgoing) -> Outgoing:
@@ -203,8 +214,8 @@ def _with_members(working: Working, out: Outgoing) -> Outgoing:
     return replace(out, members=count) if count else out
 
 
-def _budget_key(address: str, kind: str, slot: datetime) -> Row:
-    return (address, kind, to_micros(slot))
+def _budget_key(key: BudgetKey) -> Row:
+    return (key.address, key.kind, to_micros(key.slot))
 
 
 def _guarded(table: str, found: int, wanted: int) -> None:

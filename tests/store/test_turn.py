@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -215,6 +216,32 @@ def test_two_workers_that_open_the_same_incident_collide_and_one_folds(
     other.work()
     assert counts(running) == {"opened": 1, "repeated": 1}
     assert len(running.records()) == 1
+
+
+def test_two_workers_share_the_last_place_of_a_budget(
+    running: Any, again: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G8: what one of them told while the other decided counts for the other, too."""
+    limits = replace(running.desk.policy.limits, automatic_mails_in_all_per_hour=2)
+    running.desk = replace(running.desk, policy=replace(running.desk.policy, limits=limits))
+    other = again("worker.2")
+    running.mail(mail("by somebody new", 1))
+    running.work()
+    running.mail(mail("second", 2))
+    running.mail(mail("third", 3))
+    decides, waits = inbox.take, [True]  # type: ignore[attr-defined]  # replaced for a moment
+
+    def overtaken(working: Any, arrivals: Any) -> None:
+        decides(working, arrivals)
+        if waits:
+            waits.clear()
+            other.work()
+
+    monkeypatch.setattr(inbox, "take", overtaken)
+    monkeypatch.setattr(inbox, "MOST_RECEIPTS", 1)
+    running.work()
+    told = running.rows("SELECT state, reason FROM outbox WHERE kind = 'acknowledgement' ORDER BY state")
+    assert [tuple(row) for row in told] == [("suppressed", "desk_budget"), ("waiting", None), ("waiting", None)]
 
 
 def test_the_turns_after_a_collision_are_half_as_long(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
