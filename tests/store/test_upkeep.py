@@ -35,7 +35,7 @@ def test_a_checkpoint_leaves_what_a_reader_still_needs(sqlite_url: str) -> None:
     with opened.reading() as connection:
         connection.execute(people.select()).all()
         _fill(opened)
-        assert checkpoint_wal(opened) > 0
+        assert (checkpoint_wal(opened) or 0) > 0
     assert checkpoint_wal(opened) == 0
     opened.close()
 
