@@ -8,11 +8,27 @@ between two steps holds, and what a kill leaves is found by the tombstone of a c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Delete,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from kit.instants import to_micros
 from store.bulk import insert_rows
@@ -32,6 +48,38 @@ class Step(NamedTuple):
     last: bool
 
 
+def _some(change: Delete | Update, *key: Column[Any], whose: ColumnElement[bool]) -> Delete | Update:
+    """The change to at most ``left`` rows, which ``key`` tells apart."""
+    some = select(*key).where(whose).limit(bindparam("left"))
+    return change.where(tuple_(*key).in_(some) if len(key) > 1 else key[0].in_(some))
+
+
+_RECORD = bindparam("record", type_=BigInteger)
+_TEXT = and_(signals.c.incident == _RECORD, or_(signals.c.title != "", signals.c.reason.is_not(None)))
+#: What hangs off a record, by name; built once, for it runs with the lock held.
+_PARTS = {
+    "deliveries": _some(
+        delete(deliveries), deliveries.c.id,
+        whose=deliveries.c.outbox.in_(select(outbox.c.id).where(outbox.c.subject == _RECORD)),
+    ),
+    "notifications": _some(delete(outbox), outbox.c.id, whose=outbox.c.subject == _RECORD),
+    "targets": _some(delete(targets), targets.c.id, whose=targets.c.subject == _RECORD),
+    "assessments": _some(delete(assessments), assessments.c.id, whose=assessments.c.incident == _RECORD),
+    "participants": _some(
+        delete(participants), *participants.primary_key, whose=participants.c.subject == _RECORD
+    ),
+    "links": _some(delete(links), *links.primary_key, whose=or_(links.c["from"] == _RECORD, links.c.to == _RECORD)),
+    "texts": _some(update(signals).values(title="", reason=None), signals.c.id, whose=_TEXT),
+}  # fmt: skip
+_NEWEST = select(func.coalesce(func.max(timeline.c.seq), 0)).where(timeline.c.subject == _RECORD)
+_LAST_ENTRIES = {
+    "values": delete(timeline_values).where(
+        timeline_values.c.subject == _RECORD, timeline_values.c.seq >= bindparam("from_seq")
+    ),
+    "entries": delete(timeline).where(timeline.c.subject == _RECORD, timeline.c.seq >= bindparam("from_seq")),
+}
+
+
 def bury(connection: Connection, record: int, *, rule: str, now: datetime, most: int) -> Step:
     """Begin with a record that is past its class: at most ``most`` rows of it, and a few.
 
@@ -43,7 +91,7 @@ def bury(connection: Connection, record: int, *, rule: str, now: datetime, most:
     row = connection.execute(select(incidents.c.head_seq, incidents.c.head_hash).where(incidents.c.id == record)).one()
     insert_rows(connection, tombstones, [(record, row.head_seq, bytes(row.head_hash), rule, to_micros(now))])
     counts = _forget(connection, keys)
-    counts["incidents"] = _delete(connection, incidents, incidents.c.id == record)
+    counts["incidents"] = connection.execute(delete(incidents).where(incidents.c.id == record)).rowcount
     step = clear(connection, record, most=most - len(keys))
     return Step(counts + step.counts, step.last)
 
@@ -54,15 +102,11 @@ def clear(connection: Connection, record: int, *, most: int) -> Step:
     Signals stay as bare rows without text, for receipts count them.
     """
     counts, left = Counter[str](), most
-    for name, table, key, whose in _parts(record):
-        some = select(*key).where(whose).limit(left)
-        among = tuple_(*key).in_(some) if len(key) > 1 else key[0].in_(some)
-        if table is signals:
-            blank = update(signals).where(among).values(title="", reason=None)
-            left -= connection.execute(blank).rowcount
-        else:
-            counts[name] = _delete(connection, table, among)
-            left -= counts[name]
+    for name, statement in _PARTS.items():
+        found = connection.execute(statement, {"record": record, "left": left}).rowcount
+        left -= found
+        if name != "texts":
+            counts[name] = found
         if left <= 0:
             return Step(counts, last=False)
     return _shorten(connection, record, left, counts)
@@ -84,33 +128,14 @@ def _forget(connection: Connection, keys: Sequence[str]) -> Counter[str]:
     among = fold_keys.c.key.in_(keys)
     heard = select(func.coalesce(func.sum(fold_keys.c.signals), 0)).where(among, fold_keys.c.key.like("alert:%"))
     counts = Counter({"heard": int(connection.execute(heard).scalar_one())})
-    counts["fold_keys"] = _delete(connection, fold_keys, among)
+    counts["fold_keys"] = connection.execute(delete(fold_keys).where(among)).rowcount
     return counts
-
-
-def _parts(record: int) -> Iterator[tuple[str, Table, tuple[Column[int], ...], ColumnElement[bool]]]:
-    """What hangs off a record: its name, where it is, by what it is told apart, and whose it is."""
-    told = select(outbox.c.id).where(outbox.c.subject == record)
-    text = and_(signals.c.incident == record, or_(signals.c.title != "", signals.c.reason.is_not(None)))
-    yield "deliveries", deliveries, (deliveries.c.id,), deliveries.c.outbox.in_(told)
-    yield "notifications", outbox, (outbox.c.id,), outbox.c.subject == record
-    yield "targets", targets, (targets.c.id,), targets.c.subject == record
-    yield "assessments", assessments, (assessments.c.id,), assessments.c.incident == record
-    yield "participants", participants, tuple(participants.primary_key), participants.c.subject == record
-    yield "links", links, tuple(links.primary_key), or_(links.c["from"] == record, links.c.to == record)
-    yield "signals", signals, (signals.c.id,), text
 
 
 def _shorten(connection: Connection, record: int, most: int, counts: Counter[str]) -> Step:
     """Take the last entries off a chain, each with its values, which is a row of its own."""
-    newest = connection.execute(select(func.max(timeline.c.seq)).where(timeline.c.subject == record)).scalar() or 0
+    newest = connection.execute(_NEWEST, {"record": record}).scalar_one()
     from_seq = newest - max(most // 2, 1) + 1
-    values = and_(timeline_values.c.subject == record, timeline_values.c.seq >= from_seq)
-    counts["values"] = _delete(connection, timeline_values, values)
-    entries = and_(timeline.c.subject == record, timeline.c.seq >= from_seq)
-    counts["entries"] = _delete(connection, timeline, entries)
+    for name, statement in _LAST_ENTRIES.items():
+        counts[name] = connection.execute(statement, {"record": record, "from_seq": from_seq}).rowcount
     return Step(counts, last=from_seq <= 1)
-
-
-def _delete(connection: Connection, table: Table, whose: ColumnElement[bool]) -> int:
-    return connection.execute(delete(table).where(whose)).rowcount

@@ -37,8 +37,8 @@ _SILENCE = timedelta(days=7)
 #: Seconds between two transactions, so that doors and turns have the database most of the time.
 _PAUSE_SECONDS = 0.02
 #: Rows of one transaction: fewer after one that held the lock for long, more after a short one.
-_LEAST_ROWS, _FIRST_ROWS, _MOST_ROWS = 10, 50, 400
-_QUICK, _SLOW = 0.005, 0.010  # seconds that a transaction held the lock, half of what any may
+_LEAST_ROWS, _FIRST_ROWS, _MOST_ROWS = 20, 50, 400
+_QUICK, _SLOW = 0.008, 0.015  # seconds that a transaction held the lock; none may for more than 0.020
 #: Raw bytes count like so many rows.
 _BYTES_A_ROW = 20_000
 
