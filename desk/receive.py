@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from desk.errors import DeskError
 
 _FIELD = re.compile(rb"^(message-id|date|from)[ \t]*:", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What one door accepted in one act: the raw bytes as they came, and what the envelope said.
 
     ``key`` is the only thing that collapses repeats before the yes; None where the sender gave nothing to tell by.
@@ -31,8 +29,7 @@ class Receipt:
     key: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """The committer's answer: the receipt's id, and whether it was there already."""
 
     id: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from incidents.signal import Alert, Mail, Refused
 
@@ -16,8 +15,7 @@ class Unreadable(Exception):
     permanent = True
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """What a door must know of a payload before the yes: how many items will be signals, and which will not.
 
     ``key`` is the name that the answer gives back to the sender, for dialects that promise one (PagerDuty's

@@ -138,7 +138,7 @@ class Senders:
         if world.down:
             world.later(max(world.real + sending.again, world.down_until), sending)
             return
-        receipt = replace(sending.receipt, received_at=world.now)
+        receipt = sending.receipt._replace(received_at=world.now)
         answers = list[Kept]()
         struck = world.survive(lambda: answers.append(world.house.keep(receipt)), whole=True)
         if struck is None:

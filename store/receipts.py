@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import Connection, exists, select
@@ -29,8 +28,7 @@ _KEEP_RECEIPT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """A receipt as its rows will be: the body under its SHA-256, in compressed parts of 1 MiB.
 
     Beyond one part, `keep_parts` first, so that the lock is never held for long.
@@ -76,7 +74,7 @@ def keep_parts(store: Writable, packed: Packed) -> Packed:
     for row in _parts(packed):
         with store.writing() as connection:
             write_rows(connection, _KEEP_CONTENT, [row])
-    return replace(packed, parts=())
+    return packed._replace(parts=())
 
 
 def keep_receipts(connection: Connection, packed: Sequence[Packed]) -> list[Kept]:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from incidents.incident import Incident
-from incidents.timeline import FIRST_PREV, Entry, EntryKind, Sealed, seal
+from incidents.timeline import FIRST_PREV, Entry, EntryKind, Sealed, Values, seal
 from kit.instants import to_micros
 from store import audit
 from store.audit import Broken, make_checkpoint, verify
@@ -38,7 +38,8 @@ def _chain(
     seq, prev = after
     chain: list[Sealed] = []
     for place in range(length):
-        values = {"title": f"Disk {place} full", "count": place, "open": True, "labels": {"host": "a", "böse": None}}
+        labels: Values = {"host": "a", "böse": None}
+        values: Values = {"title": f"Disk {place} full", "count": place, "open": True, "labels": labels}
         entry = Entry(EntryKind.NOTE, 7, values, at)
         sealed = seal(entry, subject=subject, seq=seq + 1, prev=prev, recorded_at=at, salt=lambda: os.urandom(16))
         chain.append(sealed)
