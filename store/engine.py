@@ -27,7 +27,7 @@ Kind = Literal["sqlite", "postgresql"]
 _PRAGMAS = {
     "synchronous": 2,  # FULL: a commit is on the disk before the answer
     "busy_timeout": 5000,  # milliseconds; only for strangers, our writers queue at the file lock
-    "wal_autocheckpoint": 10_000,  # pages; maintenance checkpoints every second, this is the net
+    "wal_autocheckpoint": 10_000,  # pages; maintenance moves the log long before, this is the net
     "mmap_size": 0,  # a read error is an error, not a signal that kills the process
     "cache_size": -16_384,  # KiB a connection; the system caches what does not fit
     "temp_store": 2,  # memory: the service may write nowhere else
