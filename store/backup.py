@@ -188,6 +188,8 @@ def _flush(partial: Path) -> str:
 
 def open_backup(path: Path, *, schema: int = SCHEMA) -> Store:
     """A backup, to read from; the file is not changed in any way. Raises `WrongBackup`."""
+    if not path.is_file():
+        raise WrongBackup(f"There is no file {path}: name one that `triaged backup` wrote.")
     address = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
     engine = create_engine(
         "sqlite://", poolclass=StaticPool,
@@ -203,7 +205,8 @@ def open_backup(path: Path, *, schema: int = SCHEMA) -> Store:
                 f"{path} has schema {error.found}, this triaged {error.known}: the version that made it restores it."
             ) from error
         raise WrongBackup(
-            f"{path} is no whole backup of triaged: it can't be read, is damaged, or something else is in it."
+            f"{path} is no whole backup of triaged: it can't be read, is damaged, or something else is in it; try an "
+            "older one."
         ) from error
     return store
 

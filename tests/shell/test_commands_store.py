@@ -51,7 +51,7 @@ def test_people_are_told_what_was_done_and_what_comes_next(busy_shell: Any, tmp_
 
 
 @pytest.mark.parametrize(("words", "status", "sentence"), [
-    (["restore", "{folder}/none.db"], 1, "no whole backup of triaged"),
+    (["restore", "{folder}/none.db"], 1, "name one that `triaged backup` wrote"),
     (["restore", "{folder}/b.db"], 1, "not empty"),
     (["backup", "{folder}/b.db"], 1, "overwrites nothing"),
     (["backup", "{folder}/nowhere/b.db"], 1, "is no folder"),
