@@ -242,9 +242,15 @@ def _verify_checkpoints(connection: Connection, scope: Scope) -> tuple[int, Brok
     return count, broken
 
 
+_HEADS = (
+    select(checkpoint_heads)
+    .where(checkpoint_heads.c.checkpoint == bindparam("checkpoint"))
+    .order_by(checkpoint_heads.c.subject)
+)
+
+
 def _heads_of(connection: Connection, checkpoint: int) -> list[tuple[int, int, bytes]]:
-    query = select(checkpoint_heads).where(checkpoint_heads.c.checkpoint == checkpoint)
-    rows = connection.execute(query.order_by(checkpoint_heads.c.subject))
+    rows = connection.execute(_HEADS, {"checkpoint": checkpoint})
     return [(row.subject, row.seq, bytes(row.hash)) for row in rows]
 
 

@@ -18,6 +18,7 @@ from store.claims import (
     claim_targets,
     extend_leases,
     finish_receipts,
+    load_waiting,
     put_back,
     quarantine_receipts,
     record_progress,
@@ -180,6 +181,20 @@ def _target(number: int, next_at: datetime | None) -> tuple[Any, ...]:
     return (
         number, 1, "respond", "running", at, at, due, 60, "always", None, None, None, None, 0, 0, 0, None, None,
     )
+
+
+def test_a_look_tells_without_a_lock_what_there_may_be_to_claim(store: Store) -> None:
+    with store.writing(), store.reading() as connection:  # the lock is held by another, and the look does not wait
+        assert load_waiting(connection, NOW) == (False, False, False)
+    _keep(store, 1)
+    with store.writing() as connection:
+        insert_rows(connection, targets, [_target(1, NOW)])
+    with store.reading() as connection:
+        assert load_waiting(connection, NOW - timedelta(seconds=1)) == (True, False, False)
+        assert load_waiting(connection, NOW) == (True, True, False)
+    _finish(store, "a", *_claim(store, "a"))
+    with store.reading() as connection:
+        assert not load_waiting(connection, NOW).receipts
 
 
 def test_due_targets_are_claimed_the_longest_overdue_first(store: Store) -> None:
