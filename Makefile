@@ -35,7 +35,7 @@ $(TREE):
 bench: .venv/dev
 	$(BIN)/python -m benchmarks
 
-# SEED=7 plays that seed again; SEEDS=1000, DAYS=30 and YEARS=1 play more and longer ones (docs/simulation.md).
+# SEED=7 plays that seed again; FIRST=501, SEEDS=1000, DAYS=30 and YEARS=1 play others and longer ones (docs/simulation.md).
 simulate: .venv/dev
 	$(BIN)/python -m simulation $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	  $(if $(DAYS),--days $(DAYS)) $(if $(YEARS),--years $(YEARS)) $(if $(SECONDS),--seconds $(SECONDS))

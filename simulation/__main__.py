@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def main() -> int:
         again = [sys.executable, "-m", "simulation", *sys.argv[1:]]
         return subprocess.run(again, env=os.environ | {"PYTHONHASHSEED": "0"}, check=False).returncode
     options = _options()
+    gc.set_threshold(50_000, 20, 50)  # as the worker has it
     memory = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="triaged-simulation-", dir=memory) as name:
         folder = Path(name)
@@ -44,7 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=3, help="days of a story (3)")
     parser.add_argument("--years", type=int, default=0, help="years of a story, in place of days")
     parser.add_argument("--seconds", type=float, default=3600, help="begin no seed after so many seconds (3600)")
-    parser.add_argument("--shrink", type=float, default=120, help="seconds to make a broken story short (120)")
+    parser.add_argument("--shrink", type=float, default=120, help="CPU seconds to make a broken story short (120)")
     parser.add_argument("--keep-going", action="store_true", help="go on after a broken seed")
     options = parser.parse_args()
     options.days = options.years * _YEAR or options.days

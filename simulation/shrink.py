@@ -26,11 +26,11 @@ class Short:
 
 
 def shrink(events: Sequence[Event], failure: Failure, plays: Plays, *, seconds: float) -> Short:
-    """The shortest story found within ``seconds`` that breaks the same guarantee."""
-    until, played = time.monotonic() + seconds, 0
+    """The shortest story found within ``seconds`` of processor time that breaks the same guarantee."""
+    until, played = time.process_time() + seconds, 0
     kept = [event for event in events if event.at <= failure.at]
     pieces = 2
-    while kept and time.monotonic() < until:
+    while kept and time.process_time() < until:
         size = -(-len(kept) // pieces)
         for start in range(0, len(kept), size):
             some = kept[:start] + kept[start + size :]
@@ -40,7 +40,7 @@ def shrink(events: Sequence[Event], failure: Failure, plays: Plays, *, seconds: 
                 kept = [event for event in some if event.at <= found.at]
                 failure, pieces = found, max(pieces - 1, 2)
                 break
-            if time.monotonic() > until:
+            if time.process_time() > until:
                 break
         else:
             if size == 1:
