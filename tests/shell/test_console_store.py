@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,13 +15,18 @@ from sqlalchemy import select, update
 from daemon.acts import Acts
 from daemon.desks import agent_author, make_desk
 from daemon.pages import StorePages
+from desk.apply import apply
+from desk.change import Change
 from desk.context import Desk
+from desk.take import Needs
 from incidents.incident import Incident
 from incidents.person import Author, Person
 from kit.tokens import Purpose, Token
 from rules.load import PolicyFile, load_policy
 from rules.policy import Policy
 from store.engine import Store
+from store.errors import Collision
+from store.saving import rows_of, save
 from store.tables.incidents import incidents
 from store.tables.timeline import timeline, timeline_values
 
@@ -211,3 +216,16 @@ def test_the_list_is_in_the_order_of_clocks_and_counts_all(here: Set) -> None:
     assert [one.incident.ref for one in everything.shown] == [sooner.ref, later.ref]
     far = here.pages.open_records(10, NOON + timedelta(days=90))
     assert (far.overdue, far.due_soon) == (2, 0)
+
+
+def test_of_two_changes_at_once_the_later_collides(here: Set) -> None:
+    """Whoever loaded a record before another changed it must load it again, or would undo the change."""
+    record = here.open()
+    needs = Needs(numbers={record.number})
+    first, second = here.acts._load(needs, now=NOON), here.acts._load(needs, now=NOON)
+    for working, title in ((first, "First"), (second, "Second")):
+        apply(working, Change(replace(working.incidents[record.id], title=title), NOON))
+    with here.store.writing() as connection:
+        save(connection, rows_of(first))
+    with pytest.raises(Collision), here.store.writing() as connection:
+        save(connection, rows_of(second))
