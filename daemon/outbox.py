@@ -25,6 +25,7 @@ from notifiers.mime import ascii_address
 from notifiers.spec import Handed, Outcome, Parcel, Relay, RelayUnreachable
 from notifiers.voice import Voice
 from store.claims import Lease, claim_outbox, extend_leases, load_held
+from store.compress import compress
 from store.engine import Store
 from store.errors import StoreError, StoreFull
 from store.holding import load_hold
@@ -140,7 +141,7 @@ def _composed(
         done.dead[one.id] = error
         return Verdict(one, OutboxState.DEAD, reason=getattr(error, "code", "not_composed"))
     done.ready += 1
-    return Verdict(one, OutboxState.READY, next_at=now, attempts=0, body=body)
+    return Verdict(one, OutboxState.READY, next_at=now, attempts=0, body=compress(body))
 
 
 # ---------------------------------------------------------------------- hand over

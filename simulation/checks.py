@@ -18,6 +18,7 @@ from simulation.letters import START
 from simulation.model import Fate, Model
 from simulation.relay import ScriptedRelay
 from simulation.watching import Moved, Watch
+from store.compress import decompress
 from store.tables.incidents import CLOSED, NO_CLOCK, RESOLVED
 
 OPEN = ("new", "working", "waiting_customer", "waiting_vendor", "restored")
@@ -470,8 +471,9 @@ def _notice_tells(sight: Sight, notice: int) -> None:
     )
     members = sight.watch.number("SELECT count(*) FROM outbox WHERE notice = ?", notice)
     hold(rows[0]["members"] == members, "each page told or collapsed", f"notice {notice} does not count all")
-    body = rows[0]["bytes"]
-    if body is not None and len(pages) <= 50:  # noqa: PLR2004 - what a notice lists
+    stored = rows[0]["bytes"]
+    if stored is not None and len(pages) <= 50:  # noqa: PLR2004 - what a notice lists
+        body = decompress(stored)
         for page in pages:
             listed = f"INC-{page['number']}".encode() in body or f"REQ-{page['number']}".encode() in body
             hold(listed, "each page told or collapsed", f"notice {notice} does not list {page['number']}")

@@ -17,6 +17,7 @@ from incidents.story import Page, Story
 from kit.instants import from_micros, to_micros
 from kit.text import clean_text
 from store.bulk import insert_rows, update_rows
+from store.compress import decompress
 from store.counters import reserve
 from store.rows import incident_of, instant, micros
 from store.tables.incidents import incidents
@@ -38,7 +39,7 @@ _PERSONS = select(people.c.id, people.c.name, people.c.handle, people.c.language
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a claimed row: its new state, and for the mail the bytes that are fixed from now on."""
+    """What becomes of a claimed row: its new state, and the mail, fixed from now on, as `store.compress` makes it."""
 
     outgoing: Outgoing
     state: str
@@ -67,7 +68,7 @@ def outgoing_of(row: Row[Any]) -> Outgoing:
     return Outgoing(
         row.id, row.subject, row.kind, row.person, row.recipient, row.rank, row.message_id, json.loads(row.facts),
         row.state, from_micros(row.created_at), instant(row.next_at), from_micros(row.expires_at), row.channel,
-        row.reason, row.notice, row.members, row.attempts, None if row.bytes is None else bytes(row.bytes),
+        row.reason, row.notice, row.members, row.attempts, None if row.bytes is None else decompress(bytes(row.bytes)),
     )  # fmt: skip
 
 

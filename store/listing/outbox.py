@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, select, text
 
 from kit.instants import from_micros
+from store.compress import decompress
 from store.listing.incidents import make_ref
 from store.listing.pages import Page, page_of, read_cursor
 from store.rows import instant
@@ -88,7 +89,7 @@ def show_notification(connection: Connection, number: int) -> NotificationShown 
         return None
     tried = select(deliveries).where(deliveries.c.outbox == number).order_by(deliveries.c.at, deliveries.c.id)
     attempts = [Attempt(from_micros(one.at), one.outcome, one.code, one.text) for one in connection.execute(tried)]
-    body = None if row.bytes is None else bytes(row.bytes)
+    body = None if row.bytes is None else decompress(bytes(row.bytes))
     return NotificationShown(_line(row), attempts, body, json.loads(row.facts))
 
 

@@ -20,7 +20,7 @@ outbox = Table(
     document("facts"),  # what the template needs that may have changed by then
     word("state"),  # waiting, ready, delivered, dead, superseded, suppressed, collapsed
     word("reason", nullable=True),
-    raw("bytes", nullable=True),
+    raw("bytes", nullable=True),  # as store.compress makes them
     small("attempts"),
     instant("created_at"),
     instant("next_at", nullable=True),
