@@ -19,7 +19,6 @@ from desk.reopen import reopen
 from desk.thread import Thread, find_thread, ours, referred
 from desk.wait import resume
 from desk.working import SignalRow, Working
-from incidents.budget import spent
 from incidents.effects import NoticeKind, Notify
 from incidents.episode import FoldKey
 from incidents.incident import DUPLICATE, Incident
@@ -143,7 +142,7 @@ def _may_reopen_closed(working: Working, incident: Incident, letter: Letter) -> 
 
 def _reopens_left(working: Working, incident: Incident) -> int:
     """A record comes back by mail only so often a day (A37)."""
-    _, day = spent(working.spent[f"record:{incident.id}", "reopen"], working.now)
+    _, day = working.spent(f"record:{incident.id}", "reopen")
     return working.desk.policy.limits.reopens_per_day - day
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from desk.working import Working, rank
-from incidents.budget import spent
 from incidents.effects import AUTOMATIC, PAGES, NoticeKind, Notify, OutboxState, Outgoing
 from incidents.incident import Incident
 from kit.tokens import Purpose, Token
@@ -24,7 +23,7 @@ def tell(working: Working, incident: Incident, notify: Notify) -> None:
     """Put a notification in the outbox, or record why it is not sent by itself."""
     if notify.kind in PAGES:
         left = working.desk.policy.limits.pages_per_hour
-        left -= spent(working.spent[notify.address, "page"], working.now)[0]
+        left -= working.spent(notify.address, "page")[0]
         if left <= 0:
             _collapse(working, incident, notify)
             return
@@ -48,8 +47,8 @@ def root_of(working: Working, record: int) -> str:
 def _left(working: Working, address: str) -> tuple[int, int]:
     """How many automatic mails may go to an address by now, and how many in all."""
     limits = working.desk.policy.limits
-    hour, day = spent(working.spent[address, "automatic"], working.now)
-    in_all, _ = spent(working.spent[EVERYBODY, "automatic"], working.now)
+    hour, day = working.spent(address, "automatic")
+    in_all, _ = working.spent(EVERYBODY, "automatic")
     own = min(limits.automatic_mails_per_hour - hour, limits.automatic_mails_per_day - day)
     return own, limits.automatic_mails_in_all_per_hour - in_all
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from desk.change import Link, Participant
 from desk.context import Desk
 from incidents.assessment import PRIORITIES, Assessment
-from incidents.budget import slot_of
+from incidents.budget import slot_of, spent
 from incidents.effects import Outgoing
 from incidents.episode import FoldKey
 from incidents.incident import Incident
@@ -85,7 +85,7 @@ class Working:
         self.targets: dict[int, list[Target]] = defaultdict(list)
         self.assessed: dict[int, Assessment] = {}
         self.known_signals: dict[bytes, tuple[int, int | None]] = {}
-        self.spent: dict[tuple[str, str], dict[datetime, int]] = defaultdict(dict)
+        self.slots: dict[tuple[str, str], dict[datetime, int]] = defaultdict(dict)
         self.budgeted: set[str] = set()
         self.open_notices: dict[str, int] = {}
         # made
@@ -107,6 +107,7 @@ class Working:
         self.links: list[Link] = []
         self.spending: dict[BudgetKey, int] = defaultdict(int)
         self.most: dict[BudgetKey, int] = {}
+        self._spent: dict[tuple[str, str, datetime], tuple[int, int]] = {}
         self.suppressed: dict[tuple[str, int], str] = {}
         self.bounced: list[tuple[int, int, str, str]] = []
         self.counts: dict[int, dict[str, int]] = {}
@@ -163,10 +164,18 @@ class Working:
         if signal.key is not None:
             self.known_signals[signal.key] = (signal.id, signal.incident)
 
+    def spent(self, address: str, kind: str) -> tuple[int, int]:
+        """How many in the last hour, and in the last day, this turn's among them; slots are added up once a turn."""
+        known = self._spent.get((address, kind, self.now))
+        if known is None:
+            known = self._spent[address, kind, self.now] = spent(self.slots[address, kind], self.now)
+        return known
+
     def spend(self, address: str, kind: str, *, left: int) -> None:
         """Count one more against a budget that had so many ``left``; with others' counts it must not be exceeded."""
-        key = BudgetKey(address, kind, slot_of(self.now))
-        by_slot = self.spent[address, kind]
+        hour, day = self.spent(address, kind)
+        self._spent[address, kind, self.now] = hour + 1, day + 1
+        key, by_slot = BudgetKey(address, kind, slot_of(self.now)), self.slots[address, kind]
         before = by_slot.get(key.slot, 0)
         by_slot[key.slot] = before + 1
         self.spending[key] += 1

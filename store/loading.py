@@ -120,7 +120,7 @@ def load_budgets(connection: Connection, working: Working) -> None:
     working.budgeted = may_be_told
     since = to_micros(oldest_counted(working.now))
     for address, kind, slot, count in _among(connection, _SPENT, may_be_told, since=since):
-        working.spent[address, kind][from_micros(slot)] = count
+        working.slots[address, kind][from_micros(slot)] = count
     working.open_notices.update({row.recipient: row.id for row in connection.execute(_OPEN_NOTICES)})
 
 
