@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -31,6 +32,9 @@ MOST_BYTES = 4 * 1_048_576
 LATE_BYTES = 262_144
 #: From this size on a body is compressed beside the committer, by few threads, so that mails never take all.
 LARGE_BYTES = 65_536
+#: Up to this size one is compressed while others are waited for: of a larger one the hash, too, is made with the
+#: interpreter let go, and to have it back from a busy loop costs what the wait would have saved.
+SMALL_BYTES = 2_047
 LARGE_THREADS = 2
 #: What may wait: beyond it the sender is told to come back.
 MOST_WAITING = 5_000
@@ -130,8 +134,8 @@ class Committer:
         self._stopping = True
         self._queue.put(None)
 
-    def _answer(self, batch: Sequence[Waiting], answers: Answers) -> None:
-        """Give everybody their answer; who is gone is passed over."""
+    def _answer(self, batch: Sequence[Waiting], answers: Answers, seconds: float) -> None:
+        """Give everybody their answer; who is gone is passed over. Then tell of the commit."""
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.answer.done():
                 continue
@@ -139,6 +143,9 @@ class Committer:
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)
+        kept = sum(isinstance(answer, Kept) for answer in answers)
+        if kept:
+            self._on_commit(kept, seconds)
 
     # ------------------------------------------------------------------ in threads
 
@@ -151,22 +158,29 @@ class Committer:
                 continue
             if first is None:
                 return
-            self._gather()
-            batch = [first, *self._take(MOST_ROWS - 1, MOST_BYTES)]
+            batch = self._gather(first)
+            begun = time.monotonic()
             answers = self._keep(batch, late=True)
             self._together = max(len(batch), self._together * _FADING)
-            self._call(self._answer, batch, answers)
+            self._call(self._answer, batch, answers, time.monotonic() - begun)
 
-    def _gather(self) -> None:
-        """Wait a little for those whose requests are open, and for as many as came together lately.
+    def _gather(self, first: Waiting) -> list[Waiting]:
+        """Wait a little for those whose requests are open, and for as many as came together lately; pack meanwhile.
 
         Senders that were answered together send again together, but one after another: without this wait every
         other commit would keep the first of them alone.
         """
-        give_up_at = time.monotonic() + GATHER_SECONDS
-        wanted = max(self._open, int(self._together)) - 1
-        while self._queue.qsize() < wanted and time.monotonic() < give_up_at:
-            time.sleep(GATHER_STEP_SECONDS)
+        batch, give_up_at = [_packed(first)], time.monotonic() + GATHER_SECONDS
+        room = MOST_BYTES - len(first.receipt.body)
+        while room > 0 and len(batch) < MOST_ROWS:
+            more = self._take(MOST_ROWS - len(batch), room)
+            batch.extend(map(_packed, more))
+            room -= sum(len(one.receipt.body) for one in more)
+            if len(batch) >= max(self._open, int(self._together)) or time.monotonic() >= give_up_at:
+                break
+            if not more:
+                time.sleep(GATHER_STEP_SECONDS)
+        return batch
 
     def _take(self, rows: int, size: int) -> list[Waiting]:
         """What has arrived, up to so many rows, and the one with which its bodies reach ``size`` bytes."""
@@ -184,7 +198,6 @@ class Committer:
 
     def _keep(self, batch: list[Waiting], *, late: bool) -> Answers:
         """An answer for each of a batch, which grows by what arrives ``late``; this thread never ends by an error."""
-        begun = time.monotonic()
         try:
             kept = self._commit(batch, late=late)
         except OutcomeUnknown as error:
@@ -195,7 +208,6 @@ class Committer:
                 return [answer for one in batch for answer in self._keep([one], late=False)]
             return [self._failed(error)] * len(batch)
         self.down_since = None
-        self._call(self._on_commit, len(batch), time.monotonic() - begun)
         return kept
 
     def _commit(self, batch: list[Waiting], *, late: bool) -> list[Kept]:
@@ -238,3 +250,11 @@ class Committer:
     def _call(self, do: Callable[..., None], *arguments: object) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(do, *arguments)
+
+
+def _packed(one: Waiting) -> Waiting:
+    """The same with a small receipt packed; one that can't be is left to fail alone."""
+    if one.packed is None and len(one.receipt.body) <= SMALL_BYTES:
+        with suppress(Exception):
+            return one._replace(packed=pack(one.receipt))
+    return one
