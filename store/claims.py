@@ -29,6 +29,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -146,7 +147,13 @@ class Waiting(NamedTuple):
     outbox: bool
 
 
-_WAITING = select(*(exists().where(_SHAPES[table].due) for table in (receipts, targets, outbox)))
+def _any_due(table: Table) -> ColumnElement[bool]:
+    """Whether a row is due; asked for free and for leased ones apart, along the index of either."""
+    owner, due = table.c.lease_owner, _SHAPES[table].due
+    return or_(exists().where(due, owner.is_(None)), exists().where(due, owner.is_not(None)))
+
+
+_WAITING = select(*map(_any_due, (receipts, targets, outbox)))
 
 
 def load_waiting(connection: Connection, now: datetime) -> Waiting:
