@@ -33,8 +33,8 @@ YEAR, DAY, HOUR, MINUTE = 31_536_000, 86_400, 3_600, 60
 FIRING, ENDED = True, False
 #: The share of signals that meet somebody who is faster.
 INTERRUPTED = 0.2
-#: Days on which the clock is a year off for some hours.
-ASTRAY = 0.25
+#: The share of days on which the clock is a year off for some hours, in short stories and in long ones.
+ASTRAY, SELDOM_ASTRAY = 0.25, 1 / 30
 #: Which write they come before: a door keeps with the first, the worker claims with the second, saves with the third.
 BETWEEN = (2, 3, 3, 3, 3, 4, 5, 6, 7)
 #: How many mails begin in a working day of a story that is longer than this.
@@ -244,7 +244,7 @@ def write_story(seed: int, *, days: int) -> list[Event]:
 def _years_astray(chance: random.Random, days: int) -> Iterator[Event]:
     """Now and then the clock is a year ahead or behind for some hours, and is put right again."""
     for day in range(days):
-        if chance.random() < ASTRAY:
+        if chance.random() < (ASTRAY if days < CALM_FROM_DAYS else SELDOM_ASTRAY):
             begin, year = day * DAY + chance.randrange(DAY), chance.choice((-YEAR, YEAR))
             yield ClockJumped(begin, year)
             yield ClockJumped(begin + chance.choice((MINUTE, HOUR, 8 * HOUR)), -year)

@@ -36,7 +36,8 @@ from simulation.world import Played, Sending, World
 from store.audit import verify
 from store.reconcile import reconcile
 
-_FULL_EVERY = 300
+#: Checked steps between two looks at all chains; what breaks one leaves it broken.
+_FULL_EVERY = 1000
 #: How long the desk is watched after the last event: longer than any promise, retry and auto-close.
 _AFTERWARDS = 20 * 86_400
 _MOST_ROUNDS = 200
@@ -170,7 +171,8 @@ class Player:
     def _due(self) -> bool:
         now, reachable = to_micros(self._world.now), self._world.real >= self._paused_until
         return bool(self._world.watch.value(
-            "SELECT EXISTS (SELECT 1 FROM receipts WHERE state = 'waiting')"
+            "SELECT EXISTS (SELECT 1 FROM receipts WHERE state = 'waiting' AND lease_owner IS NULL)"
+            " OR EXISTS (SELECT 1 FROM receipts WHERE state = 'waiting' AND lease_owner IS NOT NULL)"
             " OR EXISTS (SELECT 1 FROM targets WHERE next_at IS NOT NULL AND next_at <= ?)"
             " OR EXISTS (SELECT 1 FROM outbox WHERE next_at IS NOT NULL AND state = 'waiting' AND next_at <= ?)"
             " OR EXISTS (SELECT 1 FROM outbox WHERE next_at IS NOT NULL AND state = 'ready' AND next_at <= ? AND ?)",
