@@ -16,6 +16,7 @@ from ledger.trouble import small_disk
 from store.engine import open_store
 from store.errors import BadUrl, Foreign, Missing, ReadOnly, SchemaMismatch, StoreUnavailable
 from store.migrate import migrate
+from store.schema import SCHEMA
 
 
 def _foreign_database(path: Path) -> None:
@@ -43,7 +44,7 @@ def test_a_foreign_postgresql_database_is_refused(postgresql_url: str) -> None:
         open_store(postgresql_url)
 
 
-@pytest.mark.parametrize(("found", "cure"), [(0, "run `triaged migrate`"), (2, "install the newer triaged")])
+@pytest.mark.parametrize(("found", "cure"), [(SCHEMA - 1, "run `triaged migrate`"), (SCHEMA + 1, "install the newer triaged")])
 def test_another_schema_is_refused_with_what_to_do(store_url: str, found: int, cure: str) -> None:
     opened = open_store(store_url)
     with opened.writing() as connection:
@@ -51,7 +52,7 @@ def test_another_schema_is_refused_with_what_to_do(store_url: str, found: int, c
     opened.close()
     with pytest.raises(SchemaMismatch, match=cure) as refused:
         open_store(store_url)
-    assert (refused.value.found, refused.value.known) == (found, 1)
+    assert (refused.value.found, refused.value.known) == (found, SCHEMA)
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
