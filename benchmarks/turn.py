@@ -142,7 +142,7 @@ def main() -> None:
     asked.add_argument("--history", type=int, default=0, help="incidents stored before, with five signals each")
     asked.add_argument("--profile", action="store_true", help="print where the time goes; slows everything down")
     options = asked.parse_args()
-    gc.set_threshold(50_000, 20, 50)  # as a worker has it
+    gc.set_threshold(500_000, 20, 50)  # as a worker has it
     profile = cProfile.Profile()
     table = Table("store", "items", "a second", "CPU µs each", *STAGES)
     if options.profile:

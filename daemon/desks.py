@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from daemon.config import Config
 from desk.context import Desk
@@ -14,25 +14,6 @@ from rules.policy import Policy
 from store.engine import Store
 from store.keys import load_instance, load_keyring
 from store.people import Known, ensure_people
-
-
-class Salts:
-    """Fresh random bytes, 16 at a call, drawn from the system many at a time."""
-
-    _SIZE, _DRAWN = 16, 256
-
-    def __init__(self) -> None:
-        self._pool: Iterator[bytes] = iter(())
-
-    def __call__(self) -> bytes:
-        """The next 16 bytes; none is given twice."""
-        salt = next(self._pool, None)
-        if salt is None:
-            drawn = os.urandom(self._SIZE * self._DRAWN)
-            self._pool = iter([drawn[at : at + self._SIZE] for at in range(0, len(drawn), self._SIZE)])
-            salt = next(self._pool)
-        return salt
-
 
 MACHINE = frozenset({"machine"})
 _DESK = Known("desk", "the desk")
@@ -59,7 +40,7 @@ def make_desk(
         instance=instance.id,
         domain=domain,
         keyring=keyring,
-        salt=Salts(),
+        fresh=os.urandom,
         machine=_machine(rows["desk"]),
         sources={name: _machine(rows[f"source:{name}"]) for name in groups},
         agents={one.handle: rows[one.handle] for one in policy.agents.values()},

@@ -184,7 +184,7 @@ def run(path: Path, owner: str) -> int:
     if config is None:
         return 78
     store = open_store(config.store)
-    gc.set_threshold(50_000, 20, 50)  # a turn makes many small values at once, and few that live
+    gc.set_threshold(500_000, 20, 50)  # a turn makes many small values, and what it leaves behind has no rings
     desk = _Desks(store, config)
     daemon = Daemon()
     with MailParser(trust=config.trust.authserv_id) as parser:

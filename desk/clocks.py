@@ -33,7 +33,7 @@ def earliest_due(targets: Iterable[Target]) -> datetime | None:
 
 
 def _start(working: Working, subject: int, move: Start, at: datetime) -> None:
-    if working.targets[subject]:
+    if any(target.name == move.name for target in working.targets[subject]):
         _cancel(working, subject, Cancel(move.name), at)
     due_at = next_at = at + move.length
     warn_at = working.desk.policy.warn_at

@@ -16,6 +16,7 @@ import msgspec
 from kit.instants import stamp
 
 FIRST_PREV = b"\x00" * 32
+SALT_BYTES = 16
 
 #: What a field of an entry may hold. No fractions: their canonical form is the one hard part of rfc8785.
 Value: TypeAlias = str | int | bool | Sequence["Value"] | Mapping[str, "Value"] | None
@@ -103,15 +104,14 @@ def entry_hash(  # noqa: PLR0917 - the fields of the formula, in its order
 
 
 def seal(
-    entry: Entry, *, subject: int, seq: int, prev: bytes, recorded_at: datetime, salt: Callable[[], bytes]
+    entry: Entry, *, subject: int, seq: int, prev: bytes, recorded_at: datetime, fresh: Callable[[int], bytes]
 ) -> Sealed:
-    """Give an entry its place in the chain. ``salt`` gives 16 fresh random bytes at each call."""
+    """Give an entry its place in the chain. ``fresh`` gives so many random bytes, none of them twice: the salts."""
     values = {**entry.values, "visibility": entry.visibility}
-    salts: dict[str, str] = {}
-    leaves: dict[str, str] = {}
-    for name, value in values.items():
-        salts[name] = drawn = salt().hex()
-        leaves[name] = leaf_hash(drawn, name, value)
+    drawn = fresh(SALT_BYTES * len(values)).hex()
+    digits = 2 * SALT_BYTES
+    salts = {name: drawn[digits * place : digits * (place + 1)] for place, name in enumerate(values)}
+    leaves = {name: leaf_hash(salts[name], name, value) for name, value in values.items()}
     digest = entry_hash(prev, subject, seq, entry.occurred_at, recorded_at, entry.kind, entry.author, leaves)
     return Sealed(
         subject, seq, entry.occurred_at, recorded_at, entry.kind.value, entry.author, leaves, digest, values, salts

@@ -44,7 +44,9 @@ def test_a_foreign_postgresql_database_is_refused(postgresql_url: str) -> None:
         open_store(postgresql_url)
 
 
-@pytest.mark.parametrize(("found", "cure"), [(SCHEMA - 1, "run `triaged migrate`"), (SCHEMA + 1, "install the newer triaged")])
+@pytest.mark.parametrize(
+    ("found", "cure"), [(SCHEMA - 1, "run `triaged migrate`"), (SCHEMA + 1, "install the newer triaged")]
+)
 def test_another_schema_is_refused_with_what_to_do(store_url: str, found: int, cure: str) -> None:
     opened = open_store(store_url)
     with opened.writing() as connection:
