@@ -58,7 +58,7 @@ from store.upkeep import checkpoint_wal, keep_reserve
 UPKEEP_EVERY = timedelta(seconds=1)
 #: How often SQLite's log is looked at while it stands, and how often it is moved while it grows: a move is a fifth of
 #: the time at most, and where nothing was flushed there was nothing to move.
-LOG_EVERY, LOG_STEP = timedelta(milliseconds=250), timedelta(milliseconds=50)
+LOG_EVERY, LOG_STEP = timedelta(milliseconds=250), timedelta(milliseconds=100)
 _LOG_SHARE, _LOG_STANDS_SECONDS = 4, 0.001
 #: How often it is asked whether the day's retention was done.
 RETENTION_LOOK = timedelta(hours=1)

@@ -32,9 +32,9 @@ MOST_BYTES = 4 * 1_048_576
 LATE_BYTES = 262_144
 #: From this size on a body is compressed beside the committer, by few threads, so that mails never take all.
 LARGE_BYTES = 65_536
-#: Up to this size one is compressed while others are waited for: of a larger one the hash, too, is made with the
-#: interpreter let go, and to have it back from a busy loop costs what the wait would have saved.
-SMALL_BYTES = 2_047
+#: Up to this size one is compressed while a few others are waited for. Of a larger one the hash, too, is made with the
+#: interpreter let go; to have that back from a loop that reads for many costs what the wait would have saved.
+SMALL_BYTES, FEW = 2_047, 16
 LARGE_THREADS = 2
 #: What may wait: beyond it the sender is told to come back.
 MOST_WAITING = 5_000
@@ -170,13 +170,15 @@ class Committer:
         Senders that were answered together send again together, but one after another: without this wait every
         other commit would keep the first of them alone.
         """
-        batch, give_up_at = [_packed(first)], time.monotonic() + GATHER_SECONDS
-        room = MOST_BYTES - len(first.receipt.body)
+        expected, give_up_at = max(self._open, int(self._together)), time.monotonic() + GATHER_SECONDS
+        batch, room = [first], MOST_BYTES - len(first.receipt.body)
         while room > 0 and len(batch) < MOST_ROWS:
             more = self._take(MOST_ROWS - len(batch), room)
-            batch.extend(map(_packed, more))
+            batch.extend(more)
             room -= sum(len(one.receipt.body) for one in more)
-            if len(batch) >= max(self._open, int(self._together)) or time.monotonic() >= give_up_at:
+            if expected <= FEW:
+                batch = [_packed(one) for one in batch]
+            if len(batch) >= expected or time.monotonic() >= give_up_at:
                 break
             if not more:
                 time.sleep(GATHER_STEP_SECONDS)
