@@ -170,9 +170,10 @@ class Committer:
         Senders that were answered together send again together, but one after another: without this wait every
         other commit would keep the first of them alone.
         """
-        expected, give_up_at = max(self._open, int(self._together)), time.monotonic() + GATHER_SECONDS
-        batch, room = [first], MOST_BYTES - len(first.receipt.body)
+        batch, give_up_at = [first], time.monotonic() + GATHER_SECONDS
+        room = MOST_BYTES - len(first.receipt.body)
         while room > 0 and len(batch) < MOST_ROWS:
+            expected = max(self._open, int(self._together))
             more = self._take(MOST_ROWS - len(batch), room)
             batch.extend(more)
             room -= sum(len(one.receipt.body) for one in more)
