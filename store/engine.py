@@ -35,10 +35,12 @@ _PRAGMAS = {
 }
 #: The connection used last is used next: its cache is warm, and the others' stay small.
 _POOL = {"pool_size": 4, "max_overflow": 4, "pool_timeout": 5, "pool_pre_ping": False, "pool_use_lifo": True}
+#: A node that stands still in a transaction keeps its rows from everybody, so not for the half minute in which others
+#: are to take over.
 #: A turn looks up many keys at once, which the server takes for more work than reading the whole table is, where a
 #: page out of order is said to cost four in order; what a turn looks for is in memory.
 _SERVER_SETTINGS = (
-    "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+    "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
     " -c random_page_cost=1.1 -c jit=off"
 )
 #: SQLite's log can't be taken back beyond what the oldest reader sees, so it grows as long as one looks (fault 95).
