@@ -40,7 +40,7 @@ def make_desk(
         instance=instance.id,
         domain=domain,
         keyring=keyring,
-        fresh=os.urandom,
+        random_bytes=os.urandom,
         machine=_machine(rows["desk"]),
         sources={name: _machine(rows[f"source:{name}"]) for name in groups},
         agents={one.handle: rows[one.handle] for one in policy.agents.values()},

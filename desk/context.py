@@ -14,7 +14,7 @@ from rules.policy import Policy, Told
 class Desk:
     """The desk that decides.
 
-    ``fresh`` gives so many random bytes, none of them twice. ``machine`` is the author of what the desk does by itself,
+    ``random_bytes`` gives so many, none of them twice. ``machine`` is the author of what the desk does by itself,
     ``sources`` those of what machines say, by source. ``agents`` are the rows of the people whom policy names, by
     handle; ``team_people`` those of team addresses. ``addresses`` maps each desk address (normal form) to its entry
     of ``mailboxes.yml``, the policy's first one first; ``groups`` each source to its group.
@@ -24,7 +24,7 @@ class Desk:
     instance: str
     domain: str
     keyring: Keyring
-    fresh: Callable[[int], bytes]
+    random_bytes: Callable[[int], bytes]
     machine: Author
     sources: Mapping[str, Author]
     agents: Mapping[str, Person]

@@ -214,7 +214,7 @@ class Working:
         """Put an entry at the end of a record's chain; gives its seq."""
         seq, prev = self.heads.get(subject, (0, FIRST_PREV))
         sealed = seal(
-            entry, subject=subject, seq=seq + 1, prev=prev, recorded_at=self.now, fresh=self.desk.fresh
+            entry, subject=subject, seq=seq + 1, prev=prev, recorded_at=self.now, random_bytes=self.desk.random_bytes
         )
         self.entries.append(sealed)
         self.heads[subject] = (sealed.seq, sealed.hash)

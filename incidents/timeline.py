@@ -104,11 +104,11 @@ def entry_hash(  # noqa: PLR0917 - the fields of the formula, in its order
 
 
 def seal(
-    entry: Entry, *, subject: int, seq: int, prev: bytes, recorded_at: datetime, fresh: Callable[[int], bytes]
+    entry: Entry, *, subject: int, seq: int, prev: bytes, recorded_at: datetime, random_bytes: Callable[[int], bytes]
 ) -> Sealed:
-    """Give an entry its place in the chain. ``fresh`` gives so many random bytes, none of them twice: the salts."""
+    """Give an entry its place in the chain. ``random_bytes`` draws the salts."""
     values = {**entry.values, "visibility": entry.visibility}
-    drawn = fresh(SALT_BYTES * len(values)).hex()
+    drawn = random_bytes(SALT_BYTES * len(values)).hex()
     digits = 2 * SALT_BYTES
     salts = {name: drawn[digits * place : digits * (place + 1)] for place, name in enumerate(values)}
     leaves = {name: leaf_hash(salts[name], name, value) for name, value in values.items()}

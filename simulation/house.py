@@ -180,7 +180,7 @@ class House:
             self.store, policy_of(variant), domain="example.com", addresses=ADDRESSES,
             groups={"prometheus": "prometheus", "pager": "pager"},
         )  # fmt: skip
-        self.desk = replace(desk, fresh=self._salts.randbytes)
+        self.desk = replace(desk, random_bytes=self._salts.randbytes)
 
     def start(self, now: datetime) -> None:
         """The daemon begins."""

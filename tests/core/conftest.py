@@ -106,7 +106,7 @@ def make_desk(policy: Policy) -> Callable[..., Desk]:
         machine = Author(9000, "the desk", frozenset({"machine"}), human=False)
         return Desk(
             policy=policy, instance="abcdefgh", domain="desk.example.com", keyring=Keyring({1: b"k" * 32}, 1),
-            fresh=lambda size: b"s" * size, machine=machine, sources={}, agents=agents,
+            random_bytes=lambda size: b"s" * size, machine=machine, sources={}, agents=agents,
             team_people={
                 one.mail: Person(next(people), one.name, address=one.mail) for one in policy.teams.values() if one.mail
             },

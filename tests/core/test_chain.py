@@ -39,7 +39,7 @@ def test_hashes_are_those_of_the_written_formula() -> None:
     """Made once more here, by the text of A.3 and nothing of ours."""
     entry = Entry(EntryKind.NOTE, 7, {"text": "hello"}, NOON)
     salts = b"\x01" * 16 + b"\x02" * 16
-    sealed = seal(entry, subject=42, seq=1, prev=FIRST_PREV, recorded_at=NOON, fresh=lambda _size: salts)
+    sealed = seal(entry, subject=42, seq=1, prev=FIRST_PREV, recorded_at=NOON, random_bytes=lambda _size: salts)
 
     def sha(value: Any) -> str:
         return hashlib.sha256(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
@@ -54,7 +54,7 @@ def test_a_forgotten_value_leaves_the_chain_whole() -> None:
     """The leaf stays, so the entry hash can be made without value and salt."""
     sealed = seal(
         Entry(EntryKind.NOTE, 7, {"text": "a name"}, NOON), subject=1, seq=1, prev=FIRST_PREV, recorded_at=NOON,
-        fresh=lambda size: b"s" * size,
+        random_bytes=lambda size: b"s" * size,
     )  # fmt: skip
     again = entry_hash(FIRST_PREV, 1, 1, NOON, NOON, "note", 7, sealed.leaves)
     assert again == sealed.hash

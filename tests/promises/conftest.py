@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
 from pathlib import Path
@@ -24,6 +24,7 @@ import psutil
 import pytest
 
 from daemon.example import write_example
+from store.engine import open_store
 
 PATIENCE = 30.0
 T = TypeVar("T")
@@ -155,6 +156,11 @@ class RunningDesk:
         if ok and said.returncode:
             pytest.fail(f"triagectl {' '.join(words)} ended with {said.returncode}: {said.stderr.decode()}")
         return json.loads(said.stdout) if said.stdout.strip() else None
+
+    def rows(self, query: str) -> list[Any]:
+        """The first column of what ``query`` finds in its database."""
+        with closing(open_store(self.store_url)) as store, store.reading() as connection:
+            return list(connection.exec_driver_sql(query).scalars())
 
     def incidents(self) -> list[dict[str, Any]]:
         return list(self.ctl("incident", "list", "--all")["items"])

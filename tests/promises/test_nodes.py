@@ -55,18 +55,9 @@ def alerts(first: int, count: int) -> dict[str, Any]:
     return {"version": "4", "groupKey": "{}", "status": "firing", "alerts": items}
 
 
-def ask(desk: Any, query: str) -> list[Any]:
-    store = open_store(desk.store_url)
-    try:
-        with store.reading() as connection:
-            return list(connection.exec_driver_sql(query).scalars())
-    finally:
-        store.close()
-
-
 def idle(desk: Any) -> bool:
-    left = ask(desk, "SELECT COUNT(*) FROM receipts WHERE state = 'waiting'")
-    return [*left, *ask(desk, "SELECT COUNT(*) FROM outbox WHERE next_at IS NOT NULL")] == [0, 0]
+    left = desk.rows("SELECT COUNT(*) FROM receipts WHERE state = 'waiting'")
+    return [*left, *desk.rows("SELECT COUNT(*) FROM outbox WHERE next_at IS NOT NULL")] == [0, 0]
 
 
 def kill_all(desk: Any) -> None:
@@ -79,8 +70,8 @@ def kill_all(desk: Any) -> None:
 
 def whole(desk: Any, titles: set[str]) -> None:
     """Everything is there once, and the desk's own proofs agree."""
-    assert sorted(ask(desk, "SELECT title FROM incidents")) == sorted(titles)
-    assert ask(desk, "SELECT id FROM receipts WHERE state = 'quarantined'") == []
+    assert sorted(desk.rows("SELECT title FROM incidents")) == sorted(titles)
+    assert desk.rows("SELECT id FROM receipts WHERE state = 'quarantined'") == []
     assert desk.ctl("signal", "reconcile")["differences"] == []
     assert desk.ctl("audit", "verify")["first_broken"] is None
 
@@ -104,7 +95,7 @@ def test_a_node_that_is_killed_is_taken_over_and_nothing_is_doubled(
     by_id: dict[str, set[bytes]] = {}
     for mail in sink.mails():
         by_id.setdefault(mail.message_id, set()).add(mail.digest)
-    assert set(by_id) == set(ask(two, "SELECT message_id FROM outbox WHERE state = 'delivered'"))
+    assert set(by_id) == set(two.rows("SELECT message_id FROM outbox WHERE state = 'delivered'"))
     assert all(len(digests) == 1 for digests in by_id.values())
     assert two.stop() == 0
 
@@ -126,7 +117,7 @@ def test_what_a_node_held_when_it_died_is_put_back(pair: tuple[Any, Any], waitin
 
 def held_by_worker_of(desk: Any, payload: dict[str, Any]) -> str:
     """Have a worker that stands still hold a receipt; the owner. A claim in its name stands for what it would do."""
-    [node] = ask(desk, "SELECT name FROM nodes")
+    [node] = desk.rows("SELECT name FROM nodes")
     owner = f"{node}.1.1"
     for process in desk.processes()[1:]:
         process.send_signal(signal.SIGSTOP)
@@ -163,7 +154,7 @@ def test_a_node_that_stood_still_beyond_its_lease_neither_doubles_nor_loses(
     waiting(lambda: idle(two), "the late one is done")
     whole(two, {f"mail {n}" for n in (*range(60), "late")})
     handed = [mail.message_id for mail in sink.mails()]
-    assert set(handed) == set(ask(two, "SELECT message_id FROM outbox WHERE state = 'delivered'"))
+    assert set(handed) == set(two.rows("SELECT message_id FROM outbox WHERE state = 'delivered'"))
     assert len({(mail.message_id, mail.digest) for mail in sink.mails()}) == len(set(handed))
 
 
@@ -177,10 +168,10 @@ def test_parts_of_a_desk_run_on_nodes_of_their_own(
     start_as(doors, "ingest,web")
     doors.mail(mail_of("ann@example.com", "mail 0"))
     time.sleep(2)  # nothing must come: there is no event to wait for
-    assert ask(doors, "SELECT title FROM incidents") == []
+    assert doors.rows("SELECT title FROM incidents") == []
     start_as(back, "work,deliver")
     waiting(lambda: idle(doors) and sink.mails(), "it is worked and told")
-    assert ask(doors, "SELECT title FROM incidents") == ["mail 0"]
+    assert doors.rows("SELECT title FROM incidents") == ["mail 0"]
     assert doors.get("/")[0] == 200
     assert back.get("/")[0] == 404
     assert back.get("/readyz")[0] == 200

@@ -21,8 +21,6 @@ from typing import Any
 
 import pytest
 
-from store.engine import open_store
-
 
 class Listener(threading.Thread):
     """A service manager's socket: what it heard, in order."""
@@ -72,15 +70,6 @@ def serve(desk: Any, *, sockets: dict[str, socket.socket] | None = None, **how: 
         desk.process = subprocess.Popen(
             ["bash", "-c", script], stderr=stderr, env=environ, pass_fds=[one.fileno() for one in given.values()], **how
         )
-
-
-def rows(desk: Any, query: str) -> list[Any]:
-    store = open_store(desk.store_url)
-    try:
-        with store.reading() as connection:
-            return list(connection.exec_driver_sql(query).scalars())
-    finally:
-        store.close()
 
 
 def tcp() -> socket.socket:
@@ -180,7 +169,7 @@ def test_a_stop_under_load_ends_well_for_everybody(
     for sender in senders:
         sender.join(30)
     accepted = sum(sender.accepted for sender in senders) + 1
-    assert accepted <= rows(desk, "SELECT count(*) FROM receipts")[0] <= accepted + len(senders)
+    assert accepted <= desk.rows("SELECT count(*) FROM receipts")[0] <= accepted + len(senders)
 
 
 class Stream(threading.Thread):
@@ -217,8 +206,8 @@ def test_a_pause_of_all_processes_doubles_and_loses_nothing(
     for stream in streams:
         stream.join(30)
     desk.start()
-    waiting(lambda: rows(desk, "SELECT id FROM receipts WHERE state = 'waiting'") == [], "all is worked")
-    titles = rows(desk, "SELECT title FROM incidents")
+    waiting(lambda: desk.rows("SELECT id FROM receipts WHERE state = 'waiting'") == [], "all is worked")
+    titles = desk.rows("SELECT title FROM incidents")
     accepted = {f"stream {one.number}.{number}" for one in streams for number in range(one.accepted)}
     assert len(titles) == len(set(titles))
     assert accepted <= set(titles)
@@ -278,7 +267,7 @@ def test_with_all_descriptors_taken_it_goes_on_when_some_are_free(
         for one in idle:
             one.close()
         late.join(30)
-    waiting(lambda: len(rows(desk, "SELECT id FROM incidents")) == 2, "both are incidents")
+    waiting(lambda: len(desk.rows("SELECT id FROM incidents")) == 2, "both are incidents")
     assert re.search(r'^triaged_limit_total{kind="files"} [1-9]', desk.get("/metrics")[1], re.MULTILINE)
     assert desk.stop() == 0
 
@@ -305,7 +294,7 @@ def test_a_log_that_nobody_takes_stops_no_mail(
         waiting(desk.ready, "it is ready")
         for number in range(30):
             desk.mail(mail_of(subject=f"unlogged {number}"))
-        waiting(lambda: len(rows(desk, "SELECT id FROM incidents")) == 30, "all are incidents")
+        waiting(lambda: len(desk.rows("SELECT id FROM incidents")) == 30, "all are incidents")
         assert desk.stop() == 0
 
 

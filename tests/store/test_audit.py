@@ -41,7 +41,7 @@ def _chain(
         labels: Values = {"host": "a", "böse": None}
         values: Values = {"title": f"Disk {place} full", "count": place, "open": True, "labels": labels}
         entry = Entry(EntryKind.NOTE, 7, values, at)
-        sealed = seal(entry, subject=subject, seq=seq + 1, prev=prev, recorded_at=at, fresh=os.urandom)
+        sealed = seal(entry, subject=subject, seq=seq + 1, prev=prev, recorded_at=at, random_bytes=os.urandom)
         chain.append(sealed)
         seq, prev = sealed.seq, sealed.hash
     return chain
